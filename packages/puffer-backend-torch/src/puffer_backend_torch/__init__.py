@@ -1,0 +1,1 @@
+"""puffer-backend-torch."""

@@ -1,0 +1,251 @@
+"""Env: what is stepped. Always a batch of rows, one row an agent, written in place into slots.
+
+Time runs along the slots. Slot `t` holds what a row sees at step `t` (`observation`, `action_mask`,
+`global_state`, `active`) and the outcome of the step that led there (`reward`, `terminated`, `truncated`,
+`final_observation`, `cost`). A rollout of T steps needs T+1 slots, and those slots are its storage.
+
+Autoreset is same-step: where an episode ended, `observation` is the first of the next episode and
+`final_observation` the last of the old one. No step is spent on resetting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, Shaped
+
+from puffer_core.arrays import Array, Tree
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.ops import Ops, Rng
+from puffer_core.errors import ShapeError
+from puffer_core.layout import Layout
+
+
+
+Infos: TypeAlias = Sequence[tuple[int, Mapping[str, Any]]]
+"""Sparse infos of one step, as (row, dict); only rows that have something to say."""
+
+Allocate: TypeAlias = Callable[[tuple[int, ...], "np.dtype[Any]"], "np.ndarray[Any, Any]"]
+"""Gives a zeroed array of a shape and dtype: on the heap, in shared memory, pinned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorEnvSpec:
+    """What a vector env is made of; known before any buffer exists.
+
+    Args:
+        id: the name the env was asked for by.
+        num_envs: environments in the batch, >= 1.
+        observation: layout of one row's observation.
+        action: layout of one row's action.
+        row_env: the environment that each row belongs to, `[rows]`, non-decreasing.
+        row_group: the index into `groups` of each row, `[rows]`. Rows of one group are interchangeable agents.
+        agents: names of the agents of one environment, in row order.
+        groups: names of the groups.
+        global_state: layout of an environment's global state, for a central critic; None where it has none.
+        action_mask: whether the env says which actions are valid.
+        cost: whether the env gives a cost beside the reward (constrained RL).
+        snapshot: whether `snapshot` and `restore` give and take the whole state, generators included.
+        max_episode_steps: the time limit, None where there is none.
+    """
+
+    id: str
+    num_envs: int
+    observation: Layout
+    action: Layout
+    row_env: Int64[np.ndarray, "rows"]
+    row_group: Int64[np.ndarray, "rows"]
+    agents: tuple[str, ...] = ("agent",)
+    groups: tuple[str, ...] = ("agent",)
+    global_state: Layout | None = None
+    action_mask: bool = False
+    cost: bool = False
+    snapshot: bool = False
+    max_episode_steps: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch: environments times agents each."""
+        return len(self.row_env)
+
+    @classmethod
+    def single_agent(
+        cls, *, id: str, num_envs: int, observation: Layout, action: Layout, **rest: Any
+    ) -> VectorEnvSpec:
+        """The spec of an env with one agent, hence one row, an environment."""
+        rows = np.arange(num_envs, dtype=np.int64)
+        return cls(
+            id=id,
+            num_envs=num_envs,
+            observation=observation,
+            action=action,
+            row_env=rows,
+            row_group=np.zeros_like(rows),
+            **rest,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvBuffers:
+    """The slots that an env writes into. Every array has the leading axes `[slots, rows]`.
+
+    A view of a slot is valid until that slot is written again.
+
+    Args:
+        observation: what the row acts on. At the start of an episode, its first observation.
+        active: the row acts on this observation and the transition that starts here counts. False for a
+            dead or absent agent; an env that loses a transition to a fault sets it False afterwards.
+        reward: earned by the step that led to this slot, in the env's units.
+        terminated: that step ended the episode in a terminal state; nothing follows, do not bootstrap.
+        truncated: that step ended the episode for another reason (time limit); bootstrap from `final_observation`.
+        final_observation: where an episode ended, its last observation; stale elsewhere.
+        action_mask: True for valid actions, `[slots, rows, actions]`; None where every action is always valid.
+        global_state: `[slots, envs, ...]`; None where the env has none.
+        cost: like `reward`; None where the env gives none.
+    """
+
+    observation: Shaped[np.ndarray, "slots rows *observation"]
+    active: Bool[np.ndarray, "slots rows"]
+    reward: Float32[np.ndarray, "slots rows"]
+    terminated: Bool[np.ndarray, "slots rows"]
+    truncated: Bool[np.ndarray, "slots rows"]
+    final_observation: Shaped[np.ndarray, "slots rows *observation"]
+    action_mask: Bool[np.ndarray, "slots rows actions"] | None = None
+    global_state: Shaped[np.ndarray, "slots envs *state"] | None = None
+    cost: Float32[np.ndarray, "slots rows"] | None = None
+
+    @classmethod
+    def allocate(cls, spec: VectorEnvSpec, slots: int, allocate: Allocate = np.zeros) -> EnvBuffers:
+        """Buffers of `slots` slots that fit `spec`, every row active.
+
+        Raises:
+            ShapeError: fewer than two slots; a step reads one and writes the next.
+        """
+        if slots < 2:
+            raise ShapeError(f"an env needs at least 2 slots, got {slots}")
+        lead = (slots, spec.rows)
+        flag, real = np.dtype(np.bool_), np.dtype(np.float32)
+        observation = (lead + spec.observation.shape, spec.observation.dtype)
+        state = spec.global_state
+        buffers = cls(
+            observation=allocate(*observation),
+            active=allocate(lead, flag),
+            reward=allocate(lead, real),
+            terminated=allocate(lead, flag),
+            truncated=allocate(lead, flag),
+            final_observation=allocate(*observation),
+            action_mask=allocate((*lead, spec.action.mask_size), flag) if spec.action_mask else None,
+            global_state=allocate((slots, spec.num_envs, *state.shape), state.dtype) if state else None,
+            cost=allocate(lead, real) if spec.cost else None,
+        )
+        buffers.active[...] = True
+        if buffers.action_mask is not None:
+            buffers.action_mask[...] = True
+        return buffers
+
+    @property
+    def slots(self) -> int:
+        """Number of slots, T+1 for rollouts of T steps."""
+        return len(self.reward)
+
+    def part(self, rows: slice, envs: slice) -> EnvBuffers:
+        """The same slots, narrowed to some rows and environments: what one worker writes."""
+        views = {f.name: getattr(self, f.name) for f in fields(self)}
+        narrowed = {
+            name: None if array is None else array[:, envs if name == "global_state" else rows]
+            for name, array in views.items()
+        }
+        return replace(self, **narrowed)
+
+    def wrap(self) -> None:
+        """Copy the last slot into slot 0, where the next rollout goes on."""
+        for f in fields(self):
+            array = getattr(self, f.name)
+            if array is not None and f.name != "final_observation":
+                array[0] = array[-1]
+
+
+@runtime_checkable
+class VectorEnv(Protocol):
+    """A batch of environments that writes its rows in place.
+
+    Life: built, `bind` once, `reset`, then `step` (or `send` and `recv`) any number of times, `close`.
+    Rows never influence one another, and their order never depends on timing.
+    """
+
+    spec: VectorEnvSpec
+
+    def bind(self, buffers: EnvBuffers) -> None:
+        """Take the slots to write into; they stay the caller's."""
+        ...
+
+    def reset(self, seed: int) -> None:
+        """Start every environment anew and write slot 0. Environment `i` is seeded from `(seed, i)` alone."""
+        ...
+
+    def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
+        """Act on the observations of `slot - 1` and write `slot`, in 1..slots-1. `send`, then `recv`.
+
+        Raises:
+            EnvError: the env raised or broke its spaces; the message names the env's index and what it did.
+        """
+        ...
+
+    def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
+        """Start a step and return at once, where the env can; the work may also happen here or in `recv`."""
+        ...
+
+    def recv(self) -> Infos:
+        """Wait for the step that `send` started; then its slot is written."""
+        ...
+
+    def snapshot(self) -> State:
+        """The whole state, generators included.
+
+        Raises:
+            UnsupportedError: `spec.snapshot` is False.
+        """
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go back to a `snapshot`: the same actions then give the same rows, bit for bit."""
+        ...
+
+    def close(self) -> None:
+        """Free everything. Safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True)
+class DeviceStep:
+    """What one step of a `DeviceEnv` gives; the names and meanings of `EnvBuffers`, without the slot axis."""
+
+    state: Tree
+    observation: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+    final_observation: Array
+    extras: dict[str, Array] = field(default_factory=dict)
+
+
+@runtime_checkable
+class DeviceEnv(Protocol):
+    """An env that lives where the learner lives: two pure functions over `ops`, for a batch of rows.
+
+    Core collects from it with `ops.scan` inside a compiled program. Its state is an ordinary tree of arrays,
+    so a snapshot is a copy.
+    """
+
+    spec: VectorEnvSpec
+
+    def reset(self, ops: Ops, rng: Rng) -> tuple[Tree, Array]:
+        """First states and observations of every row."""
+        ...
+
+    def step(self, ops: Ops, state: Tree, action: Array, rng: Rng) -> DeviceStep:
+        """Next states and outcomes; autoreset is same-step, as everywhere."""
+        ...

@@ -1,0 +1,89 @@
+"""Policy: a pure function of parameters, written once and run by every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from puffer_core.arrays import Array, Params, Tree
+from puffer_core.contracts.ops import Ops, Rng
+from puffer_core.layout import Layout
+
+
+
+Inputs: TypeAlias = Mapping[str, Array]
+"""What a policy may ask for, by name, each `[time, rows, ...]`: `observation`, `action_mask`, `global_state`
+(one entry a row), `previous_action`, `previous_reward`; a trainer may add its own, such as `action` for a critic."""
+
+Outputs: TypeAlias = dict[str, Array]
+"""Named arrays `[time, rows, ...]`: `logits`, or `mean` and `log_std`; `value`; whatever else a trainer asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyInterface:
+    """What a policy stands between: the spaces of the env and the outputs that the trainer learns from.
+
+    Args:
+        observation: layout of one row's observation.
+        action: layout of one row's action.
+        global_state: layout of the env's global state, None where it has none.
+        outputs: names the trainer needs beside the parameters of the action distribution, such as `value`.
+
+    A policy raises `UnsupportedError` for a layout or an output that it cannot serve, saying what it can.
+    """
+
+    observation: Layout
+    action: Layout
+    global_state: Layout | None = None
+    outputs: frozenset[str] = frozenset({"value"})
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A pure function from inputs to named outputs; built as `target(config, interface)`.
+
+    It never reads the number of rows or steps, never branches on a value, and never knows a device: the same
+    code acts on NumPy, learns on torch or JAX, and becomes an ONNX graph by being run once.
+    """
+
+    interface: PolicyInterface
+    inputs: frozenset[str]
+    """Names of the inputs that `apply` reads."""
+
+    def init(self, rng: np.random.Generator) -> Params:
+        """Fresh parameters as float32 NumPy arrays. The same generator state gives the same weights on every engine."""
+        ...
+
+    def initial_carry(self, rows: int) -> Tree:
+        """The recurrent state at the start of an episode, arrays `[rows, ...]`; `()` for a policy without memory."""
+        ...
+
+    def apply(
+        self, ops: Ops, params: Params, inputs: Inputs, carry: Tree, reset: Array, rng: Rng | None
+    ) -> tuple[Outputs, Tree]:
+        """Outputs for every step, and the carry after the last.
+
+        Args:
+            ops: the engine.
+            params: what `init` gave, or what a backend made of it.
+            inputs: arrays `[time, rows, ...]`; time is 1 when acting.
+            carry: recurrent state before the first step.
+            reset: bool `[time, rows]`; the carry returns to its initial value before a step where this is True.
+            rng: noise for policies that draw some themselves; None when there is none to draw.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A policy together with parameters: what acts, what is evaluated, what is exported."""
+
+    policy: Policy
+    params: Params
+
+
+PolicyConfig: TypeAlias = Any
+"""A policy's own pydantic model."""

@@ -1,0 +1,92 @@
+"""A run plan: every choice of a run, validated, before anything of it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from puffer_core.specs import EnvSpec, PolicySpec, Spec, TrainerSpec
+
+
+class VectorConfig(BaseModel):
+    """How environments are batched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_envs: int = Field(8, ge=1)
+    """Environments stepped together. More: faster steps, fewer and larger updates for the same number of steps."""
+    mode: Literal["auto", "serial", "native"] = "auto"
+    """Where they are stepped: one after another in this process, or as one compiled batch. `auto`: what the env offers."""
+
+
+class RunOptions(BaseModel):
+    """Options that every trainer shares."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    total_steps: int = Field(100_000, ge=1)
+    """Where training ends, in the trainer's unit (env steps for PPO)."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seeds every random stream of the run."""
+    run: str = ""
+    """The run's directory; a new one under runs/ when empty."""
+    eval_every: int = Field(0, ge=0)
+    """Evaluate each time this many steps have passed; 0: only at the end, where asked for."""
+    eval_episodes: int = Field(100, ge=1)
+    """Episodes of each evaluation."""
+    checkpoint_every: int = Field(0, ge=0)
+    """Save each time this many steps have passed; 0: only at the end."""
+    quiet: bool = False
+    """Print nothing but errors and where the run is."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A chosen plugin component with its options.
+
+    Args:
+        spec: what it registered.
+        distribution: normalised name of the distribution that provides it; empty for `py:` targets.
+        version: of that distribution; empty likewise.
+        config: its options as its own pydantic model; for an env, or a component without a model, a dict.
+    """
+
+    spec: Spec
+    distribution: str
+    version: str
+    config: Any
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that decides a run. `tree` is the same as nested JSON values, which `config.json` keeps."""
+
+    trainer: Component
+    source: str
+    env: Component | None
+    policy: Component
+    backend: Component
+    loggers: dict[str, Component]
+    vector: VectorConfig
+    options: RunOptions
+    tree: dict[str, Any]
+
+    @property
+    def trainer_spec(self) -> TrainerSpec:
+        """The trainer's description."""
+        assert isinstance(self.trainer.spec, TrainerSpec)
+        return self.trainer.spec
+
+    @property
+    def policy_spec(self) -> PolicySpec:
+        """The policy's description."""
+        assert isinstance(self.policy.spec, PolicySpec)
+        return self.policy.spec
+
+    @property
+    def env_spec(self) -> EnvSpec | None:
+        """The env's description, None for a run that learns from a dataset."""
+        assert self.env is None or isinstance(self.env.spec, EnvSpec)
+        return self.env.spec if self.env else None
