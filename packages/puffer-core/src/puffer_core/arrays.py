@@ -61,6 +61,27 @@ def named_leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from named_leaves(item, f"{prefix}/{key}" if prefix else key)
 
 
+def replace_leaves(tree: Tree, leaves: Mapping[str, Any], prefix: str = "") -> Tree:
+    """The same containers with the arrays that `named_leaves` would call by these names.
+
+    Raises:
+        KeyError: a place of the tree has no entry in `leaves`.
+
+    Example:
+        >>> replace_leaves({"b": (1, 2)}, {"b/0": 10, "b/1": 20})
+        {'b': (10, 20)}
+    """
+
+    def path(key: object) -> str:
+        return f"{prefix}/{key}" if prefix else str(key)
+
+    if isinstance(tree, Mapping):
+        return {key: replace_leaves(tree[key], leaves, path(key)) for key in sorted(tree)}
+    if isinstance(tree, tuple):
+        return tuple(replace_leaves(item, leaves, path(index)) for index, item in enumerate(tree))
+    return leaves[prefix]
+
+
 def is_trainable(name: str) -> bool:
     """Whether a parameter of this name is differentiated: everything that is not under `stats.`."""
     return not name.startswith("stats.")

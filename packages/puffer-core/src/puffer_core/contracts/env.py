@@ -98,12 +98,13 @@ class EnvBuffers:
         observation: what the row acts on. At the start of an episode, its first observation.
         active: the row acts on this observation and the transition that starts here counts. False for a
             dead or absent agent; an env that loses a transition to a fault sets it False afterwards.
-        reward: earned by the step that led to this slot, in the env's units.
+        reward: earned by the step that led to this slot, in the env's units; 0 where that step did not count.
         terminated: that step ended the episode in a terminal state; nothing follows, do not bootstrap.
         truncated: that step ended the episode for another reason (time limit); bootstrap from `final_observation`.
         final_observation: where an episode ended, its last observation; stale elsewhere.
         action_mask: True for valid actions, `[slots, rows, actions]`; None where every action is always valid.
         global_state: `[slots, envs, ...]`; None where the env has none.
+        final_global_state: to `global_state` what `final_observation` is to `observation`.
         cost: like `reward`; None where the env gives none.
     """
 
@@ -115,6 +116,7 @@ class EnvBuffers:
     final_observation: Shaped[np.ndarray, "slots rows *observation"]
     action_mask: Bool[np.ndarray, "slots rows actions"] | None = None
     global_state: Shaped[np.ndarray, "slots envs *state"] | None = None
+    final_global_state: Shaped[np.ndarray, "slots envs *state"] | None = None
     cost: Float32[np.ndarray, "slots rows"] | None = None
 
     @classmethod
@@ -129,7 +131,7 @@ class EnvBuffers:
         lead = (slots, spec.rows)
         flag, real = np.dtype(np.bool_), np.dtype(np.float32)
         observation = (lead + spec.observation.shape, spec.observation.dtype)
-        state = spec.global_state
+        state = (slots, spec.num_envs, *spec.global_state.shape) if spec.global_state else None
         buffers = cls(
             observation=allocate(*observation),
             active=allocate(lead, flag),
@@ -138,7 +140,8 @@ class EnvBuffers:
             truncated=allocate(lead, flag),
             final_observation=allocate(*observation),
             action_mask=allocate((*lead, spec.action.mask_size), flag) if spec.action_mask else None,
-            global_state=allocate((slots, spec.num_envs, *state.shape), state.dtype) if state else None,
+            global_state=allocate(state, spec.global_state.dtype) if state and spec.global_state else None,
+            final_global_state=allocate(state, spec.global_state.dtype) if state and spec.global_state else None,
             cost=allocate(lead, real) if spec.cost else None,
         )
         buffers.active[...] = True
@@ -155,7 +158,7 @@ class EnvBuffers:
         """The same slots, narrowed to some rows and environments: what one worker writes."""
         views = {f.name: getattr(self, f.name) for f in fields(self)}
         narrowed = {
-            name: None if array is None else array[:, envs if name == "global_state" else rows]
+            name: None if array is None else array[:, envs if name.endswith("global_state") else rows]
             for name, array in views.items()
         }
         return replace(self, **narrowed)
@@ -164,7 +167,7 @@ class EnvBuffers:
         """Copy the last slot into slot 0, where the next rollout goes on."""
         for f in fields(self):
             array = getattr(self, f.name)
-            if array is not None and f.name != "final_observation":
+            if array is not None and not f.name.startswith("final_"):
                 array[0] = array[-1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class Policy(Protocol):
 
     interface: PolicyInterface
     inputs: frozenset[str]
-    """Names of the inputs that `apply` reads."""
+    """Names of the inputs that `apply` reads. Action masks reach the action distribution without being named here."""
 
     def init(self, rng: np.random.Generator) -> Params:
         """Fresh parameters as float32 NumPy arrays. The same generator state gives the same weights on every engine."""
@@ -76,6 +76,20 @@ class Policy(Protocol):
         """
         ...
 
+    def update_stats(self, ops: Ops, params: Params, inputs: Inputs, weight: Array) -> Params:
+        """The parameters with every `stats.` entry brought up to date from inputs that were seen.
+
+        Called by trainers once a rollout, after learning from it, so that collection and learning of one rollout
+        see the same statistics. Gives `params` back where there are none.
+
+        Args:
+            ops: the engine.
+            params: current parameters.
+            inputs: arrays `[time, rows, ...]`.
+            weight: `[time, rows]`, 0 for entries that do not count.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Agent:
@@ -84,6 +98,3 @@ class Agent:
     policy: Policy
     params: Params
 
-
-PolicyConfig: TypeAlias = Any
-"""A policy's own pydantic model."""

@@ -1,0 +1,87 @@
+"""Episode statistics: returns and lengths of the episodes that rows finish."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.trainer import Metrics
+
+
+class EpisodeStatistics:
+    """Follows every row's return and length, and remembers the last episodes.
+
+    Args:
+        rows: rows that are followed.
+
+    The window holds the last `max(100, 2 * rows)` episodes: short episodes end first, so a window of fewer would
+    flatter a batch of many rows.
+
+    Example:
+        >>> statistics = EpisodeStatistics(rows=2)
+        >>> statistics.add(np.ones(2, np.float32), np.array([True, False]))
+        >>> statistics.metrics()["episode/return"]
+        1.0
+    """
+
+    STATE_VERSION = 1
+
+    def __init__(self, rows: int) -> None:
+        self._returns = np.zeros(rows, np.float64)
+        self._lengths = np.zeros(rows, np.int64)
+        window = max(100, 2 * rows)
+        self._recent_returns: deque[float] = deque(maxlen=window)
+        self._new_returns: list[float] = []
+        self._new_lengths: list[int] = []
+        self.finished = 0
+
+    def add(self, reward: Float32[np.ndarray, "rows"], done: Bool[np.ndarray, "rows"]) -> None:
+        """Count one step of every row."""
+        self._returns += reward
+        self._lengths += 1
+        if done.any():
+            returns = self._returns[done].tolist()
+            self._new_returns += returns
+            self._recent_returns.extend(returns)
+            self._new_lengths += self._lengths[done].tolist()
+            self.finished += len(returns)
+            self._returns[done] = 0.0
+            self._lengths[done] = 0
+
+    @property
+    def recent_return(self) -> float:
+        """Mean return of the window; NaN until it is full."""
+        full = len(self._recent_returns) == self._recent_returns.maxlen
+        return float(np.mean(self._recent_returns)) if full else float("nan")
+
+    def metrics(self) -> Metrics:
+        """Means over the episodes that ended since the last call, NaN where none did, and over the window."""
+        returns, lengths = self._new_returns, self._new_lengths
+        self._new_returns, self._new_lengths = [], []
+        window = self._recent_returns
+        return {
+            "episode/return": float(np.mean(returns)) if returns else float("nan"),
+            "episode/length": float(np.mean(lengths)) if lengths else float("nan"),
+            "episode/return_recent": float(np.mean(window)) if window else float("nan"),
+            "episode/count": float(self.finished),
+        }
+
+    def state_dict(self) -> State:
+        """Running sums, the window, and the count."""
+        return {
+            "returns": self._returns,
+            "lengths": self._lengths,
+            "recent_returns": np.asarray(self._recent_returns, np.float64),
+            "finished": self.finished,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take back what `state_dict` gave."""
+        self._returns[:] = state["returns"]
+        self._lengths[:] = state["lengths"]
+        self._recent_returns.clear()
+        self._recent_returns.extend(np.asarray(state["recent_returns"]).tolist())
+        self.finished = int(state["finished"])
