@@ -1,0 +1,174 @@
+"""One update of PPO as a pure function: from a rollout to new parameters. `Backend.compile` makes it fast."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from jaxtyping import Float, Int
+from puffer_core.arrays import Array, Params, Tree, map_tree
+from puffer_core.contracts.backend import Optimizer, OptimizerState
+from puffer_core.contracts.ops import Ops
+from puffer_core.contracts.policy import Policy
+from puffer_core.contracts.trainer import Rollout
+from puffer_core.normalisers import return_moments, scale_reward
+from puffer_core.returns import discount_and_bootstrap, gae
+
+from puffer_ppo.config import PpoConfig
+from puffer_ppo.loss import Batch, normalize, ppo_loss
+
+REWARD_STATS = "stats.reward."
+
+METRICS = (
+    "loss/grad_norm",
+    "loss/policy",
+    "loss/value",
+    "policy/clip_fraction",
+    "policy/entropy",
+    "policy/kl",
+)
+
+
+def update(
+    ops: Ops,
+    params: Params,
+    optimizer_state: OptimizerState,
+    running_return: Float[Array, "N"],
+    rollout: Rollout,
+    order: Int[Array, "epochs minibatches size"],
+    learning_rate: Any,
+    *,
+    policy: Policy,
+    config: PpoConfig,
+    optimizer: Optimizer,
+) -> tuple[Params, OptimizerState, Array, dict[str, Array]]:
+    """Learn from one rollout: every epoch, every minibatch.
+
+    Args:
+        ops: the engine.
+        params: of the policy; consumed.
+        optimizer_state: consumed.
+        running_return: discounted return of each row up to now, for reward scaling.
+        rollout: what was collected.
+        order: indices of sequences, drawn by the caller so that engines agree. A sequence is a transition, or a
+            row's whole rollout for a policy with memory.
+        learning_rate: of this update.
+        policy: whose parameters they are.
+        config: the options.
+        optimizer: of the engine.
+
+    Returns:
+        Parameters, optimizer state, running return, and metrics: means over the minibatches that were learned
+        from; `policy/kl` over those of the last epoch.
+    """
+    params, running_return, reward = _scale(ops, params, running_return, rollout, config)
+    batch, explained_variance = make_batch(ops, rollout, reward, config)
+    learn = partial(_epoch, ops, batch, rollout["carry"], order, learning_rate, optimizer=optimizer)
+    loss = ops.value_and_grad(partial(ppo_loss, policy=policy, config=config))
+    state = {
+        "epoch": 0,
+        "params": params,
+        "optimizer": optimizer_state,
+        "sums": {name: ops.zeros(()) for name in METRICS},
+        "kl": ops.zeros(()),
+    }
+    state = ops.while_loop(partial(_goes_on, config), partial(learn, loss=loss, config=config), state)
+    metrics = {name: total / state["epoch"] for name, total in state["sums"].items()}
+    metrics |= {"policy/kl": state["kl"], "policy/explained_variance": explained_variance}
+    weight = ops.astype(rollout["active"], reward.dtype)
+    inputs = {name: x[:-1] for name, x in rollout["inputs"].items()}
+    params = policy.update_stats(ops, state["params"], inputs, weight)
+    return params, state["optimizer"], running_return, metrics
+
+
+def _goes_on(config: PpoConfig, state: dict[str, Any]) -> Any:
+    more = state["epoch"] < config.epochs
+    return more if config.target_kl is None else more & (state["kl"] <= config.target_kl)
+
+
+def _epoch(
+    ops: Ops,
+    batch: Batch,
+    carry: Tree,
+    order: Array,
+    learning_rate: Any,
+    state: dict[str, Any],
+    *,
+    loss: Callable[..., Any],
+    config: PpoConfig,
+    optimizer: Optimizer,
+) -> dict[str, Any]:
+    """One pass over the batch, a gradient step for every minibatch."""
+
+    def minibatch(learned: Any, index: Array) -> tuple[Any, dict[str, Array]]:
+        params, optimizer_state = learned
+        part = map_tree(lambda x: ops.take(x, index, axis=1), batch)
+        memory = map_tree(lambda x: ops.take(x, index, axis=0), carry)
+        (_, metrics), gradients = loss(params, part, memory)
+        gradients, norm = ops.clip_by_global_norm(gradients, config.max_grad_norm)
+        learned = optimizer.apply(params, gradients, optimizer_state, learning_rate)
+        return learned, metrics | {"loss/grad_norm": norm}
+
+    (params, optimizer_state), metrics = ops.scan(minibatch, (state["params"], state["optimizer"]), order[state["epoch"]])
+    means = {name: ops.mean(metrics[name]) for name in METRICS}
+    return {
+        "epoch": state["epoch"] + 1,
+        "params": params,
+        "optimizer": optimizer_state,
+        "sums": map_tree(operator.add, state["sums"], means),
+        "kl": means["policy/kl"],
+    }
+
+
+def make_batch(ops: Ops, rollout: Rollout, reward: Float[Array, "T N"], config: PpoConfig) -> tuple[Batch, Array]:
+    """A rollout as transitions with advantages and targets, and the value's explained variance.
+
+    Shapes are `[T, N, ...]` for a policy with memory, else `[1, T * N, ...]`: without memory every transition is a
+    sequence of its own.
+    """
+    value = rollout["outputs"]["value"]
+    reward, discount = discount_and_bootstrap(
+        ops, reward, rollout["terminated"], rollout["truncated"], rollout["final_outputs"]["value"], config.gamma
+    )
+    values = ops.concat([value, rollout["last_outputs"]["value"][None]], axis=0)
+    active = rollout["active"]
+    estimate = gae(ops, values, reward, discount, lambda_=config.gae_lambda, active=active)
+    advantage = normalize(ops, estimate.advantage, active) if config.normalize_advantage else estimate.advantage
+    weight = ops.astype(active, value.dtype)
+    batch: Batch = {
+        "inputs": {name: x[:-1] for name, x in rollout["inputs"].items()},
+        "reset": rollout["reset"][:-1],
+        "action": rollout["action"],
+        "log_prob": rollout["log_prob"],
+        "value": value,
+        "advantage": advantage,
+        "target": estimate.target,
+        "weight": weight / ops.clip(ops.mean(weight), 1e-8, 1.0),
+    }
+    explained = 1.0 - _variance(ops, estimate.target - value, weight) / (_variance(ops, estimate.target, weight) + 1e-8)
+    if not rollout["carry"]:
+        steps, rows = value.shape
+        batch = map_tree(lambda x: ops.reshape(x, (1, steps * rows, *x.shape[2:])), batch)
+    return batch, explained
+
+
+def _scale(
+    ops: Ops, params: Params, running_return: Array, rollout: Rollout, config: PpoConfig
+) -> tuple[Params, Array, Array]:
+    """The rollout's rewards in units of the discounted return's deviation, and what follows that deviation."""
+    reward = rollout["reward"]
+    if not config.normalize_reward:
+        return params, running_return, reward
+    moments = {name: params[REWARD_STATS + name] for name in ("mean", "variance", "count")}
+    done = ops.logical_or(rollout["terminated"], rollout["truncated"])
+    moments, running_return = return_moments(ops, moments, running_return, reward, done, config.gamma)
+    params = params | {REWARD_STATS + name: value for name, value in moments.items()}
+    return params, running_return, scale_reward(ops, moments, reward)
+
+
+def _variance(ops: Ops, x: Array, weight: Array) -> Array:
+    count = ops.clip(ops.sum(weight), 1.0, float("inf"))
+    mean = ops.sum(weight * x) / count
+    return ops.sum(weight * ops.square(x - mean)) / count
