@@ -1,1 +1,1 @@
-"""puffer-backend-torch."""
+"""puffer-backend-torch: PyTorch as an engine of Puffer."""

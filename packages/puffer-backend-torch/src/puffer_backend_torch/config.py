@@ -1,0 +1,27 @@
+"""Options of the torch backend."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TorchConfig(BaseModel):
+    """How PyTorch is run.
+
+    Example:
+        >>> TorchConfig(threads=2).threads
+        2
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    """Where arrays live: `cpu`, `cuda`, `cuda:N`, `mps`. `auto`: the first CUDA device, else the CPU."""
+    threads: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """CPU threads of one operation. `auto`: one for passes below 1024 rows, where more cost time, else all."""
+    compile: bool = False
+    """Compile losses with `torch.compile`: slower to start; pays for large networks on a GPU, hardly on a CPU."""
+    deterministic: bool = False
+    """Refuse operations whose result varies from call to call. Slower on a GPU; a CPU repeats itself without it."""

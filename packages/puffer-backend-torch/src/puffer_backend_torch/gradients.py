@@ -1,0 +1,57 @@
+"""Gradients of losses, and their clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from puffer_core.arrays import Params, Tree, is_trainable, map_tree
+
+
+def value_and_grad(
+    loss: Callable[..., tuple[torch.Tensor, Tree]], /
+) -> Callable[..., tuple[tuple[torch.Tensor, Tree], Params]]:
+    """The loss with its gradients by name; parameters share memory with those given."""
+
+    def differentiated(params: Params, *rest: Any) -> tuple[tuple[torch.Tensor, Tree], Params]:
+        with torch.enable_grad():
+            inputs, leaves = _split_trainable(params)
+            value, extra = loss(inputs, *rest)
+            if value.requires_grad:
+                found = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+            else:
+                found = tuple(map(torch.zeros_like, leaves.values()))
+        return (value.detach(), map_tree(_detach, extra)), dict(zip(leaves, found, strict=True))
+
+    return differentiated
+
+
+def compiled_value_and_grad(
+    loss: Callable[..., tuple[torch.Tensor, Tree]], /
+) -> Callable[..., tuple[tuple[torch.Tensor, Tree], Params]]:
+    """`value_and_grad` of `torch.compile(loss)`."""
+    return value_and_grad(torch.compile(loss))
+
+
+def clip_by_global_norm(gradients: Params, limit: float, /) -> tuple[Params, torch.Tensor]:
+    """Out of place: autograd may hand out one tensor for two parameters, or one entry for a whole row."""
+    tensors = list(gradients.values())
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    scaled = torch._foreach_mul(tensors, limit / torch.clamp(norm, min=limit))
+    return dict(zip(gradients, scaled, strict=True)), norm
+
+
+def _split_trainable(params: Params) -> tuple[Params, dict[str, torch.Tensor]]:
+    """Parameters as leaves of a new graph, and those of them that are differentiated, both sorted by name."""
+    inputs, leaves = {}, {}
+    for name in sorted(params):
+        inputs[name] = params[name]
+        if is_trainable(name):
+            inputs[name] = leaves[name] = params[name].detach().requires_grad_()
+    return inputs, leaves
+
+
+def _detach(x: Any) -> Any:
+    return x.detach() if isinstance(x, torch.Tensor) else x
