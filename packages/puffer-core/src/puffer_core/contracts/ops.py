@@ -14,7 +14,7 @@ source valid everywhere:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from puffer_core.arrays import Array, Params, Tree
 
@@ -26,6 +26,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 S = TypeVar("S")
 
 
+@runtime_checkable
 class Ops(Protocol):
     """One engine's operations. Where no docstring says otherwise, the array API standard's meaning holds."""
 
@@ -149,7 +150,15 @@ class Ops(Protocol):
         ...
 
     def gru(
-        self, x: Array, carry: Array, reset: Array, weight: Array, recurrent: Array, bias: Array, recurrent_bias: Array, /
+        self,
+        x: Array,
+        carry: Array,
+        reset: Array,
+        weight: Array,
+        recurrent: Array,
+        bias: Array,
+        recurrent_bias: Array,
+        /,
     ) -> tuple[Array, Array]:
         """Like `lstm` with one state: gates r, z, n; n = tanh(x W_n + b_n + r * (h U_n + c_n)) (Cho et al. 2014)."""
         ...
