@@ -1,0 +1,72 @@
+"""For every test of the repository: array shapes are checked, and coverage is judged a package at a time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import coverage
+import jaxtyping
+import numpy as np
+import pytest
+from beartype import BeartypeConf, FrozenDict, beartype
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent
+SOURCES = sorted(ROOT.glob("packages/*/src"))
+
+
+def numeric_modules() -> Iterator[str]:
+    """Modules that annotate arrays; the others, start-up and the command line, stay as users have them."""
+    for source in SOURCES:
+        for file in source.rglob("*.py"):
+            if "from jaxtyping import" in file.read_text(encoding="utf-8"):
+                yield ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+
+
+# beartype has no meaning for `ndarray[Any, Any]`, which says no more than `ndarray`.
+SHAPES = BeartypeConf(hint_overrides=FrozenDict({np.ndarray[Any, Any]: np.ndarray}))
+
+
+def check_shapes(annotated: T) -> T:
+    """The checker that numeric modules are imported through."""
+    return beartype(conf=SHAPES)(annotated)
+
+
+jaxtyping.install_import_hook(list(numeric_modules()), f"{__name__}.check_shapes")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--package-coverage", type=float, default=0.0, help="fail if a package's line coverage is below")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Measure each package alone: a well-tested one can't hide another."""
+    minimum = session.config.getoption("--package-coverage")
+    if not minimum:
+        return
+    measured = coverage.Coverage()
+    measured.load()
+    lines = []
+    for source in SOURCES:
+        report = io.StringIO()
+        percent = measured.report(include=[f"{source}/*"], show_missing=True, skip_covered=True, file=report)
+        lines.append((source.parent.name, percent, report.getvalue()))
+    session.config.stash[COVERAGE] = lines
+    if min(percent for _, percent, _ in lines) < minimum and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+COVERAGE = pytest.StashKey[list[tuple[str, float, str]]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line a package; what is missing, where it is below the minimum."""
+    minimum = config.getoption("--package-coverage")
+    for name, percent, report in config.stash.get(COVERAGE, []):
+        terminalreporter.write_line(f"coverage {name:<24} {percent:6.1f} %  (at least {minimum:.0f} %)")
+        if percent < minimum:
+            terminalreporter.write_line(report)
