@@ -72,7 +72,7 @@ class Categorical:
         probability 0 cannot be drawn. Uniform noise of exactly 0 is lifted to keep the logarithm finite.
         """
         ops = self.ops
-        noise = ops.maximum(ops.uniform(rng, tuple(self.logits.shape)), _TINY)
+        noise = ops.uniform(rng, tuple(self.logits.shape)) + _TINY
         return ops.argmax(self.log_probs - ops.log(-ops.log(noise)), axis=-1)
 
     def mode(self) -> Integer[Array, "*lead"]:
