@@ -1,0 +1,34 @@
+"""What listings print: aligned plain text for people, JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a header, columns aligned, no colour: the same in a terminal, a pipe and a log.
+
+    Example:
+        >>> print_table(["NAME", "SUMMARY"], [["numpy", "the reference"]])
+        NAME   SUMMARY
+        numpy  the reference
+    """
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())  # noqa: T201
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value, readable in every encoding.
+
+    Example:
+        >>> print_json({"a": 1})
+        {
+          "a": 1
+        }
+    """
+    import json
+
+    print(json.dumps(value, indent=2))  # noqa: T201
