@@ -45,25 +45,24 @@ class Adam:
         self, params: Params, gradients: Params, state: OptimizerState, learning_rate: Any
     ) -> tuple[Params, OptimizerState]:
         """One step, written into `params` and `state`."""
-        names = _trainable(params)
+        names = list(gradients)
         if not names:
             return params, state
-        weights = _dense(params, names)
-        first = _dense(state, [f"adam.m/{name}" for name in names])
-        second = _dense(state, [f"adam.v/{name}" for name in names])
-        device = next(iter(weights.values())).device
-        step = torch.as_tensor(state["adam.step"], dtype=torch.float32, device=device).add_(1)
+        first_names, second_names = [f"adam.m/{name}" for name in names], [f"adam.v/{name}" for name in names]
+        weights, first, second = _dense(params, names), _dense(state, first_names), _dense(state, second_names)
+        step = torch.as_tensor(state["adam.step"], dtype=torch.float32, device=weights[0].device).add_(1)
         self._rule(
-            list(weights.values()),
-            list(_dense(gradients, names).values()),
-            list(first.values()),
-            list(second.values()),
+            weights,
+            _dense(gradients, names),
+            first,
+            second,
             [],
             [step] * len(names),
             lr=learning_rate,
             **self._constants,
         )
-        return {**params, **weights}, {**first, **second, "adam.step": step}
+        moments = zip(first_names + second_names, first + second, strict=True)
+        return {**params, **dict(zip(names, weights, strict=True))}, {**dict(moments), "adam.step": step}
 
 
 class Sgd:
@@ -88,18 +87,16 @@ class Sgd:
         self, params: Params, gradients: Params, state: OptimizerState, learning_rate: Any
     ) -> tuple[Params, OptimizerState]:
         """One step, written into `params` and `state`."""
-        names = _trainable(params)
-        weights = _dense(params, names)
-        steps = list(_dense(gradients, names).values())
-        velocity: OptimizerState = {}
+        names = list(gradients)
+        weights, steps = _dense(params, names), _dense(gradients, names)
         if self._momentum:
-            velocity = _dense(state, [f"sgd.momentum/{name}" for name in names])
-            moving = list(velocity.values())
-            torch._foreach_mul_(moving, self._momentum)
-            torch._foreach_add_(moving, steps)
-            steps = moving
-        torch._foreach_sub_(list(weights.values()), torch._foreach_mul(steps, learning_rate))
-        return {**params, **weights}, velocity
+            velocity_names = [f"sgd.momentum/{name}" for name in names]
+            velocity = _dense(state, velocity_names)
+            torch._foreach_mul_(velocity, self._momentum)
+            torch._foreach_add_(velocity, steps)
+            steps, state = velocity, dict(zip(velocity_names, velocity, strict=True))
+        torch._foreach_sub_(weights, torch._foreach_mul(steps, learning_rate))
+        return {**params, **dict(zip(names, weights, strict=True))}, state
 
 
 def _trainable(params: Params) -> list[str]:
@@ -110,6 +107,6 @@ def _zeros(parameter: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(parameter, memory_format=torch.contiguous_format)
 
 
-def _dense(tensors: dict[str, Any], names: list[str]) -> dict[str, torch.Tensor]:
+def _dense(tensors: dict[str, Any], names: list[str]) -> list[torch.Tensor]:
     """Those of `names`, each in row-major memory: the fused kernels walk raw memory and never look at strides."""
-    return {name: tensors[name].contiguous() for name in names}
+    return [tensors[name].contiguous() for name in names]
