@@ -1,0 +1,209 @@
+"""What a trainer is given: env, policy, backend, collector, random streams, each built when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from puffer_core.collect import HostCollector
+from puffer_core.contracts.backend import Backend
+from puffer_core.contracts.checkpointable import Checkpointable
+from puffer_core.contracts.env import VectorEnv, VectorEnvSpec
+from puffer_core.contracts.logger import MetricLogger
+from puffer_core.contracts.policy import Policy, PolicyInterface
+from puffer_core.contracts.trainer import Collector, Trainer
+from puffer_core.errors import PluginError, UnsupportedError, UsageError
+from puffer_core.plan import Component, RunPlan
+from puffer_core.plugins import PluginHost, Provided
+from puffer_core.seeding import Streams
+from puffer_core.specs import EnvSpec, PolicySpec, Spec
+
+EVALUATION_ROWS = 32
+"""Environments of an evaluation, at most: enough for speed, few enough for memory."""
+_CORE = frozenset({"policy", "trainer", "streams", "collector"})
+
+
+class RunContext:
+    """Implements `TrainerContext` for one run of a plan. `close` frees what was built.
+
+    Args:
+        plan: every choice of the run.
+        host: loads the components.
+    """
+
+    def __init__(self, plan: RunPlan, host: PluginHost) -> None:
+        self.plan = plan
+        self.host = host
+        self.seed = plan.options.seed
+        self.total_steps = plan.options.total_steps
+        self.streams = Streams(self.seed)
+        self._collector: Collector | None = None
+        self._collector_state: dict[str, Any] | None = None
+        self._policies: list[Policy] = []
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The run's engine."""
+        engine: Backend = self._build(self.plan.backend)
+        for spec in (self.plan.trainer.spec, self.plan.policy.spec):
+            _check_runs_on(spec, engine.name)
+        return engine
+
+    @cached_property
+    def acting_backend(self) -> Backend:
+        """The engine that acts: NumPy where arrays are in host memory and the policy allows it."""
+        return acting_backend(self.backend, self.plan.policy_spec)
+
+    @cached_property
+    def vector_env(self) -> VectorEnv:
+        """The env that is learned in."""
+        return self.make_env(self.plan.vector.num_envs)
+
+    @property
+    def env(self) -> VectorEnvSpec:
+        """What the run's env looks like."""
+        return self.vector_env.spec
+
+    def make_env(self, num_envs: int) -> VectorEnv:
+        """A vector env of the run's kind, of its own.
+
+        Raises:
+            EnvError: it cannot be made.
+            UsageError: the run has no env.
+            UnsupportedError: it is a device env.
+        """
+        component = self.plan.env
+        if component is None:
+            raise UsageError(f"this run has no env: {self.plan.trainer.spec.name} learns from {self.plan.source}")
+        vector = self.plan.vector.model_copy(update={"num_envs": num_envs})
+        return make_env(self.host, _provided(component), component.config, vector)
+
+    def policy(self, *, outputs: frozenset[str] = frozenset({"value"})) -> Policy:
+        """The run's policy, between the env's spaces and the outputs asked for."""
+        spec = self.env
+        interface = PolicyInterface(
+            observation=spec.observation, action=spec.action, global_state=spec.global_state, outputs=outputs
+        )
+        policy: Policy = self._build(self.plan.policy, interface)
+        self._policies.append(policy)
+        return policy
+
+    def provides(self, policy: Policy) -> bool:
+        """Whether `policy` was made by this context, so that the plan says how to make it again."""
+        return any(policy is own for own in self._policies)
+
+    def generator(self, name: str) -> np.random.Generator:
+        """A random stream of this name; its state is saved with the run."""
+        return self.streams.generator(name)
+
+    def collector(self, policy: Policy, *, horizon: int) -> Collector:
+        """Collection of `horizon` steps a time from the run's env; a run has one collector.
+
+        Raises:
+            UnsupportedError: it was asked for twice.
+        """
+        if self._collector is not None:
+            raise UnsupportedError("the run's collector was asked for twice; a trainer collects with one")
+        collector = HostCollector(
+            self.vector_env,
+            policy,
+            backend=self.backend,
+            horizon=horizon,
+            seed=self.streams.fixed("env"),
+            rng=self.generator("acting"),
+            acting_backend=self.acting_backend,
+        )
+        if self._collector_state is not None:
+            collector.load_state_dict(self._collector_state)
+        self._collector = collector
+        return collector
+
+    @property
+    def collects(self) -> Collector | None:
+        """The collector, once a trainer has asked for it."""
+        return self._collector
+
+    def restore_collector(self, state: dict[str, Any]) -> None:
+        """Load a state into the collector, now or when a trainer asks for it."""
+        if self._collector is None:
+            self._collector_state = state
+        else:
+            self._collector.load_state_dict(state)
+
+    @cached_property
+    def plugin_components(self) -> dict[str, tuple[Checkpointable, Provided]]:
+        """Components that plugins add to every run, by name.
+
+        Raises:
+            PluginError: two have one name, or a name that is the core's.
+        """
+        components: dict[str, tuple[Checkpointable, Provided]] = {}
+        for provided in self.host.provided("checkpointable"):
+            name = provided.spec.name
+            if name in _CORE or name in components:
+                raise PluginError(
+                    f"{provided.distribution}: the name {name!r} of its run component is taken",
+                    remedy=f"leave one of them out with -p no:{provided.distribution}",
+                )
+            model = self.host.load_config(provided)
+            target = self.host.load(provided)
+            components[name] = (target(model() if model else {}, self), provided)
+        return components
+
+    def trainer(self) -> Trainer:
+        """The run's trainer, built anew."""
+        trainer: Trainer = self._build(self.plan.trainer, self)
+        return trainer
+
+    def logger(self, component: Component) -> MetricLogger:
+        """A chosen metric logger."""
+        logger: MetricLogger = self._build(component)
+        return logger
+
+    def close(self) -> None:
+        """Close the env, if it was made. Safe to call twice."""
+        if "vector_env" in self.__dict__:
+            self.vector_env.close()
+
+    def _build(self, component: Component, *arguments: Any) -> Any:
+        return self.host.load(_provided(component))(component.config, *arguments)
+
+
+def make_env(host: PluginHost, provided: Provided, options: dict[str, Any], vector: Any) -> VectorEnv:
+    """The vector env that a description and options give.
+
+    Raises:
+        EnvError: it cannot be made.
+        UnsupportedError: it is a device env, which nothing collects from yet.
+    """
+    from puffer_core.vector import make_vector_env
+
+    assert isinstance(provided.spec, EnvSpec)
+    if provided.spec.interface == "device":
+        raise UnsupportedError(f"{provided.spec.name} is a device env, and collecting from those is not possible yet")
+    env: VectorEnv = make_vector_env(provided, host.load(provided), options, vector)
+    return env
+
+
+def acting_backend(backend: Backend, policy: PolicySpec) -> Backend:
+    """NumPy, over the same bytes as `backend`, where both allow it; `backend` itself otherwise."""
+    portable = not policy.backends or "numpy" in policy.backends
+    if backend.name == "numpy" or not (backend.on_host and portable):
+        return backend
+    from puffer_core.numpy_backend import NumpyBackend, NumpyConfig
+
+    return NumpyBackend(NumpyConfig())
+
+
+def _provided(component: Component) -> Provided:
+    return Provided(spec=component.spec, distribution=component.distribution, version=component.version)
+
+
+def _check_runs_on(spec: Spec, backend: str) -> None:
+    if spec.backends and backend not in spec.backends:
+        raise UsageError(
+            f"--backend {backend}: {spec.KIND} {spec.name} runs on {', '.join(sorted(spec.backends))}",
+            remedy=f"choose one of those with --backend, or another {spec.KIND}",
+        )

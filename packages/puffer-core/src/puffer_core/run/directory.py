@@ -1,0 +1,193 @@
+"""The directory of a run: made, locked and written by the process that trains; read by everyone else."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from puffer_core.checkpoint import completed
+from puffer_core.durable import json_bytes, parse_json, replace_file
+from puffer_core.errors import CheckpointError, ResourceError, UsageError
+from puffer_core.evaluation import Evaluation
+from puffer_core.metrics import METRICS, read_metrics
+
+CONFIG, PLUGINS, LOCK, CHECKPOINTS = "config.json", "plugins.json", "run.lock", "checkpoints"
+
+
+def new_name(trainer: str, source: str) -> str:
+    """A fresh name for a run: local time, trainer, what it learns from, four random digits.
+
+    Example:
+        >>> new_name("ppo", "gymnasium:CartPole-v1")[15:-4]
+        '_ppo_gymnasium-cartpole-v1_'
+    """
+    now = datetime.now().astimezone()
+    return f"{now:%Y-%m-%d_%H%M}_{_plain(trainer)}_{_plain(source)}_{secrets.token_hex(2)}"
+
+
+def _plain(name: str) -> str:
+    """Safe in every file system and shell, and short enough for any."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:40] or "run"
+
+
+class RunDirectory:
+    """A run's directory while this process holds it. A context manager: leaving releases the lock.
+
+    Args:
+        path: of the directory; empty for a new one under `runs/`.
+        trainer: name of the trainer, for a new name.
+        source: what it learns from, likewise.
+
+    Raises:
+        UsageError: `path` is a file, or a directory with something in it.
+        ResourceError: the directory cannot be made, or another process holds it.
+    """
+
+    def __init__(self, path: str | Path, trainer: str, source: str) -> None:
+        self.path = Path(path) if str(path) else Path("runs") / new_name(trainer, source)
+        self._new = not self.path.exists()
+        _make_empty(self.path)
+        self._lock: IO[str] | None = hold(self.path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints go."""
+        return self.path / CHECKPOINTS
+
+    def describe(self, config: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]]) -> None:
+        """Write `config.json` and `plugins.json`."""
+        replace_file(self.path / CONFIG, json_bytes(dict(config)))
+        replace_file(self.path / PLUGINS, json_bytes(list(plugins)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._lock is not None:
+            self._lock.close()  # the kernel drops the lock with the descriptor, also when the process is killed
+            self._lock = None
+        if not (self.path / METRICS).exists():
+            self._discard()
+
+    def _discard(self) -> None:
+        """Leave nothing behind of a run that failed before it began."""
+        for name in (CONFIG, PLUGINS, LOCK):
+            (self.path / name).unlink(missing_ok=True)
+        if self._new:
+            with suppress(OSError):  # something else was put there
+                self.path.rmdir()
+
+
+def _make_empty(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(entry.name != LOCK for entry in path.iterdir())
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"--run {path}: {error.filename} is a file", remedy="name a new directory") from error
+    except OSError as error:
+        raise ResourceError(
+            f"{path}: the run's directory cannot be made: {error.strerror}", remedy="name another one with --run DIR"
+        ) from error
+    if occupied:
+        raise UsageError(
+            f"--run {path}: the directory is not empty, and a run never writes over another",
+            remedy="name a new directory, or leave --run out",
+        )
+
+
+def hold(path: Path) -> IO[str]:
+    """Lock a run's directory for as long as the file that is returned stays open.
+
+    Raises:
+        ResourceError: another process holds it; the message names that process.
+    """
+    file = (path / LOCK).open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise ResourceError(
+            f"{path}: another process writes this run: {holder}", remedy="wait for it to end, or stop it"
+        ) from error
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n")
+    file.flush()
+    return file
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies on disk.
+
+    Args:
+        directory: where it is.
+        evaluation: the last one, of a run that this process trained; None otherwise.
+
+    Raises:
+        CheckpointError: `directory` does not hold a run.
+    """
+
+    directory: Path
+    evaluation: Evaluation | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "directory", Path(self.directory))
+        if not (self.directory / CONFIG).is_file():
+            what = f"it has no {CONFIG}" if self.directory.is_dir() else "there is no such directory"
+            raise CheckpointError(
+                f"{self.directory}: not the directory of a run: {what}",
+                remedy="name a directory that `puffer train` made, such as one of those under runs/",
+            )
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        try:
+            config = parse_json((self.directory / CONFIG).read_bytes())
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.directory / CONFIG}: cannot be read: {error}") from error
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{self.directory / CONFIG}: expected an object, got {type(config).__name__}")
+        return config
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """The lines of `metrics.jsonl`; NaN where a line has no value."""
+        return read_metrics(self.directory / METRICS)
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """Completed checkpoints, by step."""
+        return completed(self.directory / CHECKPOINTS)
+
+    @property
+    def latest(self) -> Path:
+        """The completed checkpoint of the highest step.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        if not self.checkpoints:
+            raise CheckpointError(
+                f"{self.directory}: the run has no checkpoint yet",
+                remedy="let it train to its end, or stop it with Ctrl-C, which saves one",
+            )
+        return self.checkpoints[-1]

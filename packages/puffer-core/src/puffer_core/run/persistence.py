@@ -1,0 +1,170 @@
+"""A run's state to and from checkpoints: which components there are, and what the manifest says of them."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from importlib_metadata import version
+
+from puffer_core import checkpoint
+from puffer_core.arrays import named_leaves
+from puffer_core.checkpoint import Checkpoint, Saved
+from puffer_core.contracts.checkpointable import Checkpointable, State
+from puffer_core.contracts.policy import Policy
+from puffer_core.contracts.trainer import Trainer
+from puffer_core.durable import json_bytes
+from puffer_core.errors import CheckpointError
+from puffer_core.manifest import ComponentEntry, Header, PolicyEntry, ResumeEntry
+from puffer_core.plan import Component
+from puffer_core.run.context import RunContext
+from puffer_core.run.directory import RunDirectory
+
+DISTRIBUTION = "puffer-core"
+
+
+def save(context: RunContext, trainer: Trainer, directory: RunDirectory) -> Path:
+    """Write a checkpoint of a run that is between two updates; gives its path.
+
+    Raises:
+        CheckpointError: a component's state holds something else than arrays and JSON values.
+        ResourceError: the disk is full, read-only or gone.
+    """
+    components = _saved(context, trainer)
+    to_numpy = context.backend.to_numpy
+    nonfinite = _nonfinite({name: to_numpy(value) for name, value in components["policy"].state.items()})
+    header = _header(context, trainer, directory.path.name, nonfinite)
+    return checkpoint.save(directory.checkpoints, header, components, to_numpy=to_numpy)
+
+
+def _components(context: RunContext, trainer: Trainer) -> dict[str, tuple[Checkpointable, str, str]]:
+    """Everyone who has state, with the distribution and version that provides it."""
+    core = (DISTRIBUTION, version(DISTRIBUTION))
+    plan = context.plan
+    found: dict[str, tuple[Checkpointable, str, str]] = {
+        name: (component, provided.distribution, provided.version)
+        for name, (component, provided) in context.plugin_components.items()
+    }
+    found["trainer"] = (trainer, plan.trainer.distribution, plan.trainer.version)
+    if context.collects is not None:
+        found["collector"] = (context.collects, *core)
+    found["streams"] = (context.streams, *core)
+    return found
+
+
+def _saved(context: RunContext, trainer: Trainer) -> dict[str, Saved]:
+    saved = {
+        name: Saved(component.state_dict(), class_name(component), component.STATE_VERSION, distribution, number)
+        for name, (component, distribution, number) in _components(context, trainer).items()
+    }
+    params = saved["trainer"].state.pop("params", None)
+    if params is None:
+        raise CheckpointError(f"{saved['trainer'].type}: state_dict() has no 'params', the parameters of the policy")
+    policy = context.plan.policy
+    saved["policy"] = Saved(dict(params), class_name(trainer.agent.policy), 1, policy.distribution, policy.version)
+    return saved
+
+
+def class_name(value: object) -> str:
+    """`module:Name` of a value's class.
+
+    Example:
+        >>> class_name(1)
+        'builtins:int'
+    """
+    return f"{type(value).__module__}:{type(value).__qualname__}"
+
+
+def _header(context: RunContext, trainer: Trainer, run_id: str, nonfinite: list[str]) -> Header:
+    backend, plan = context.backend, context.plan
+    versions = {"python": platform.python_version(), DISTRIBUTION: version(DISTRIBUTION), "numpy": np.__version__}
+    engine = {"name": backend.name, **backend.describe()}
+    runtime = {**versions, "platform": platform.platform(), "backend": engine}
+    reasons = _not_bitwise(context, engine)
+    policy = trainer.agent.policy
+    return Header(
+        step=trainer.progress,
+        unit=trainer.unit,
+        run_id=run_id,
+        config_hash=hashlib.sha256(json_bytes(plan.tree)).hexdigest(),
+        policy=_policy_entry(plan.policy, policy) if context.provides(policy) else None,
+        plugins=context.host.describe(),
+        runtime=runtime,
+        resume=ResumeEntry(bitwise=not reasons, reasons=reasons),
+        nonfinite=nonfinite,
+    )
+
+
+def _not_bitwise(context: RunContext, backend: dict[str, Any]) -> list[str]:
+    reasons = []
+    if context.collects is not None and not context.env.snapshot:
+        reasons.append(f"the env {context.env.id} cannot give its state: new episodes start")
+    if backend.get("deterministic") is False:
+        reasons.append(f"the backend {backend['name']} on {context.backend.device} is not deterministic")
+    return reasons
+
+
+def _policy_entry(component: Component, policy: Policy) -> PolicyEntry:
+    config, interface = component.config, policy.interface
+    carry = policy.initial_carry(1)
+    return PolicyEntry(
+        name=component.spec.name,
+        distribution=component.distribution,
+        target=component.spec.target,
+        config=config.model_dump(mode="json") if hasattr(config, "model_dump") else config,
+        observation=interface.observation.to_json(),
+        action=interface.action.to_json(),
+        global_state=interface.global_state.to_json() if interface.global_state else None,
+        inputs=sorted(policy.inputs),
+        outputs=sorted(interface.outputs),
+        carry={path: {"shape": list(x.shape[1:]), "dtype": str(x.dtype)} for path, x in named_leaves(carry)},
+    )
+
+
+def _nonfinite(params: dict[str, Any]) -> list[str]:
+    return [name for name, value in sorted(params.items()) if not np.isfinite(np.asarray(value)).all()]
+
+
+def restore(context: RunContext, trainer: Trainer, saved: Checkpoint) -> None:
+    """Bring a context and a trainer, both freshly built of the same plan, to where a checkpoint stands.
+
+    Raises:
+        CheckpointError: it has other components, or states that they do not take.
+    """
+    states = dict(saved.states)
+    states["trainer"] = {**states.get("trainer", {}), "params": states.pop("policy", {})}
+    if "collector" in states and context.collects is None:
+        context.restore_collector(states.pop("collector"))
+    components = _components(context, trainer)
+    _check_same_components(saved, set(components), set(states))
+    for name, (component, _, _) in components.items():  # the streams come last: nothing may draw from them afterwards
+        entry = saved.manifest.components[name]
+        component.load_state_dict(_current(name, component, entry, states[name]))
+
+
+def _check_same_components(saved: Checkpoint, here: set[str], there: set[str]) -> None:
+    if unknown := sorted(there - here):
+        entry = saved.manifest.components[unknown[0]]
+        raise CheckpointError(
+            f"{saved.path}: it holds the state of {unknown[0]} ({entry.type}), which this run does not have",
+            remedy=f"install {entry.distribution} {entry.distribution_version}" if entry.distribution else "",
+        )
+    if missing := sorted(here - there):
+        raise CheckpointError(f"{saved.path}: it has no state of {', '.join(missing)}, which this run has")
+
+
+def _current(name: str, component: Checkpointable, entry: ComponentEntry, state: State) -> State:
+    """The state in the form of the component's own `STATE_VERSION`."""
+    if entry.version == component.STATE_VERSION:
+        return state
+    migrate = getattr(component, "migrate", None)
+    if migrate is None:
+        raise CheckpointError(
+            f"the state of {name} has version {entry.version}, {class_name(component)} takes {component.STATE_VERSION}",
+            remedy=f"install {entry.distribution} {entry.distribution_version}, which wrote it",
+        )
+    migrated: State = migrate(state, entry.version)
+    return migrated
