@@ -1,0 +1,212 @@
+"""NativeVectorEnv: the vector env of a `NativeEnv` class, one call of machine code a step."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
+from puffer_core.errors import CheckpointError, EnvError, ShapeError, UsageError
+from puffer_env_native.env import NativeEnv, random_states
+from puffer_env_native.loop import reset_rows, step_rows
+from puffer_env_native.python_rows import PythonRows, invalid_actions
+from puffer_env_native.table import NO_LIMIT, Table
+
+ROWS_A_THREAD = 16384
+"""Below this many rows for each thread, waking it costs more than it saves."""
+
+_OUTPUTS = ("observation", "final_observation", "reward", "terminated", "truncated")
+
+
+@dataclass(frozen=True)
+class _Share:
+    """The rows that one thread steps: their span, and how far it got, where the loops read and write it."""
+
+    start: np.ndarray[Any, Any]
+    stop: np.ndarray[Any, Any]
+    visited: np.ndarray[Any, Any]
+
+    @classmethod
+    def of(cls, start: int, stop: int) -> _Share:
+        return cls(*(np.array([n], np.int64) for n in (start, stop, start)))
+
+
+class NativeVectorEnv:
+    """A batch of one `NativeEnv` class; built by `NativeEnv.batch`.
+
+    Its state is one array a field, `[num_envs]`; a snapshot is a copy of them. Rows never influence one another, and
+    each is computed with the same instructions wherever it stands, so that results are bitwise the same for any
+    number of threads.
+    """
+
+    def __init__(
+        self,
+        env_class: type[NativeEnv],
+        num_envs: int,
+        *,
+        limit: int,
+        threads: int,
+        compiled: bool,
+        options: dict[str, float],
+    ) -> None:
+        for name, value, least in (("num_envs", num_envs, 1), ("max_episode_steps", limit, 0), ("threads", threads, 0)):
+            if value < least:
+                raise UsageError(f"{env_class.__name__}: {name} is {value}, expected an integer >= {least}")
+        self._class, self._table = env_class, Table(env_class)
+        self.spec = VectorEnvSpec.single_agent(
+            id=f"{env_class.__module__}:{env_class.__qualname__}",
+            num_envs=num_envs,
+            observation=self._table.observation,
+            action=self._table.action,
+            snapshot=True,
+            max_episode_steps=limit or None,
+        )
+        self._fields = {f.name: np.zeros(num_envs, f.dtype) for f in env_class.FIELDS if not f.is_option}
+        self._shared = {f.name: np.array([options[f.name]], f.dtype) for f in env_class.FIELDS if f.name in options}
+        self._shared["@limit"] = np.array([limit or NO_LIMIT], np.int64)
+        self._shared["@count"] = np.array([num_envs], np.int64)
+        self._action = np.zeros((num_envs, *self.spec.action.shape), self.spec.action.dtype)
+        threads = threads or max(1, min(os.cpu_count() or 1, num_envs // ROWS_A_THREAD))
+        edges = np.linspace(0, num_envs, min(threads, num_envs) + 1).astype(int)
+        self._shares = [_Share.of(int(start), int(stop)) for start, stop in zip(edges, edges[1:], strict=False)]
+        self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
+        self._compiled = compiled
+        self._calls: list[list[Any]] = []
+
+    def bind(self, buffers: EnvBuffers) -> None:
+        """Take the slots to write into.
+
+        Raises:
+            ShapeError: buffers whose shape or dtype does not fit `spec`, or whose rows are not contiguous.
+        """
+        arrays = {name: getattr(buffers, name) for name in _OUTPUTS}
+        self._check(arrays, buffers.slots)
+        buffers.active[...] = True
+        rows = [self._rows(arrays, slot) for slot in range(buffers.slots)]
+        if self._compiled:
+            from puffer_env_native.cache import compiled
+
+            columns = self._table.columns
+            reset, step = compiled(self._class)
+            self._tables = np.array(
+                [[[row[c.name].ctypes.data for c in columns] for row in slot] for slot in rows], np.uintp
+            )
+            address, stride = self._tables.ctypes.data, self._tables.itemsize * len(columns)
+            addresses = np.arange(address, address + self._tables.nbytes, stride).reshape(self._tables.shape[:2])
+            self._calls = [[partial(step, at) for at in slot] for slot in addresses.tolist()]
+            self._reset_calls = [partial(reset, at) for at in addresses[0].tolist()]
+        else:
+            self._calls = [[partial(step_rows, PythonRows(self._table, row)) for row in slot] for slot in rows]
+            self._reset_calls = [partial(reset_rows, PythonRows(self._table, row)) for row in rows[0]]
+        self._buffers = buffers
+
+    def _check(self, arrays: dict[str, np.ndarray[Any, Any]], slots: int) -> None:
+        layout, flag, real = self.spec.observation, np.dtype(np.bool_), np.dtype(np.float32)
+        expected = dict.fromkeys(_OUTPUTS[:2], (layout.shape, layout.dtype))
+        expected |= {"reward": ((), real), "terminated": ((), flag), "truncated": ((), flag)}
+        for name, (shape, dtype) in expected.items():
+            array = arrays[name]
+            full = (slots, self.spec.rows, *shape)
+            if array.shape != full or array.dtype != dtype:
+                raise ShapeError(f"buffer {name} is {array.dtype}{array.shape}, expected {dtype}{full}")
+            if not (array[0].flags.c_contiguous and array.flags.aligned and array.flags.writeable):
+                raise ShapeError(f"buffer {name} has rows that are not contiguous, aligned and writeable")
+
+    def _rows(self, arrays: dict[str, np.ndarray[Any, Any]], slot: int) -> list[dict[str, np.ndarray[Any, Any]]]:
+        """Each column of the table in one slot, for each share."""
+        outputs = {f"@{name}": array[slot] for name, array in arrays.items()}
+        common = {**self._fields, **self._shared, **outputs, "@action": self._action}
+        return [
+            {**common, "@start": share.start, "@stop": share.stop, "@visited": share.visited} for share in self._shares
+        ]
+
+    def reset(self, seed: int) -> None:
+        """Start every env anew and write slot 0; env `i` is seeded from `(seed, i)` alone.
+
+        Raises:
+            EnvError: the env raised.
+            UsageError: a negative seed.
+        """
+        self._fields["random_state"][:] = random_states(seed, self.spec.num_envs)
+        self._run(self._reset_calls, "reset")
+        for array in (self._buffers.reward, self._buffers.terminated, self._buffers.truncated):
+            array[0] = 0
+
+    def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
+        """Act on the observations of `slot - 1` and write `slot`.
+
+        Raises:
+            ShapeError: the actions are not `[rows, *action]`.
+            UsageError: an action that is not in its space (of a Box, a NaN; its bounds are the env's to clip).
+                Nothing has stepped.
+            EnvError: the env raised.
+        """
+        if action.shape != self._action.shape:
+            raise ShapeError(f"actions are {action.shape}, expected {self._action.shape}")
+        self._action[...] = action
+        self._run(self._calls[slot], "step")
+        return ()
+
+    def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
+        """Step now: nothing is gained by waiting."""
+        self.step(action, slot)
+
+    def recv(self) -> Infos:
+        """Nothing to wait for."""
+        return ()
+
+    def _run(self, calls: list[Any], phase: str) -> None:
+        try:
+            others = [self._pool.submit(call) for call in calls[1:]] if self._pool else ()
+            codes = [calls[0](), *(other.result() for other in others)]
+        except Exception as error:  # noqa: BLE001 whatever the author's code raises is reported as the env's
+            codes, cause = [1], error
+        else:
+            cause = None
+        if any(codes):
+            raise self._explain(phase, codes, cause) from cause
+
+    def _explain(self, phase: str, codes: list[int | None], cause: Exception | None) -> Exception:
+        """The error for a call that failed; compiled code has only a status to tell."""
+        name = self._class.__name__
+        invalid = invalid_actions(self._table.action_leaf, self._action) if phase == "step" else np.array([False])
+        if invalid.any():
+            row = int(invalid.argmax())
+            return UsageError(
+                f"{name}: the action of env {row} is {self._action[row]}, expected one of {self.spec.action.space}"
+            )
+        rows = [int(share.visited[0]) for share, code in zip(self._shares, codes, strict=False) if code]
+        return EnvError(
+            f"{name}: env {rows[0]} raised in {phase}: {cause or 'compiled code does not say what'}",
+            remedy="" if cause else "compiled=False shows the exception",
+        )
+
+    def snapshot(self) -> State:
+        """Every field of every env, random streams included, `{"fields": {name: [num_envs]}}`."""
+        return {"fields": {name: array.copy() for name, array in self._fields.items()}}
+
+    def restore(self, state: State) -> None:
+        """Go back to a `snapshot`.
+
+        Raises:
+            CheckpointError: fields are missing, superfluous, or of another shape or dtype; nothing was changed.
+        """
+        given = {name: np.asarray(array) for name, array in state["fields"].items()}
+        for name in given.keys() | self._fields.keys():
+            is_, due = (f"{a[name].dtype}{a[name].shape}" if name in a else "none" for a in (given, self._fields))
+            if is_ != due:
+                raise CheckpointError(f"{self._class.__name__}: field {name} of the snapshot is {is_}, expected {due}")
+        for name, array in self._fields.items():
+            array[:] = given[name]
+
+    def close(self) -> None:
+        """End the threads. Safe to call twice."""
+        if self._pool:
+            self._pool.shutdown()

@@ -1,0 +1,78 @@
+"""Table: the addresses that one compiled call works on, and how rows lie behind each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from puffer_core.errors import UnsupportedError
+
+from puffer_core.layout import Layout, Leaf
+from puffer_env_native.env import NativeEnv
+
+NO_LIMIT = 2**62
+_FLAG, _REAL = np.dtype(np.bool_), np.dtype(np.float32)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One array of a batch: `width` elements of `dtype` a row, or one element that all rows share."""
+
+    name: str
+    dtype: np.dtype[Any]
+    width: int = 1
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Which array each entry of the table points to, for one class of env.
+
+    The fields of the record come first, each an array of its own (structure of arrays, so that neighbouring rows
+    load as one vector), then what the step reads and writes beside them.
+    """
+
+    env_class: type[NativeEnv]
+
+    @cached_property
+    def observation(self) -> Layout:
+        return Layout.of(self.env_class.observation_space)
+
+    @cached_property
+    def action(self) -> Layout:
+        return Layout.of(self.env_class.action_space)
+
+    @cached_property
+    def action_leaf(self) -> Leaf:
+        leaves = self.action.leaves
+        if len(leaves) != 1 or len(self.observation.leaves) != 1:
+            raise UnsupportedError(
+                f"{self.env_class.__name__} has a nested space; a native env's spaces are Box, Discrete, "
+                "MultiDiscrete or MultiBinary"
+            )
+        return leaves[0]
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        fields = [Column(f.name, f.dtype, shared=f.is_option) for f in self.env_class.FIELDS]
+        width = int(np.prod(self.observation.shape))
+        return (
+            *fields,
+            Column("@action", self.action.dtype, int(np.prod(self.action.shape))),
+            Column("@observation", self.observation.dtype, width),
+            Column("@final_observation", self.observation.dtype, width),
+            Column("@reward", _REAL),
+            Column("@terminated", _FLAG),
+            Column("@truncated", _FLAG),
+            Column("@start", np.dtype(np.int64), shared=True),
+            Column("@stop", np.dtype(np.int64), shared=True),
+            Column("@count", np.dtype(np.int64), shared=True),
+            Column("@limit", np.dtype(np.int64), shared=True),
+            Column("@visited", np.dtype(np.int64), shared=True),
+        )
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        return {column.name: i for i, column in enumerate(self.columns)}
