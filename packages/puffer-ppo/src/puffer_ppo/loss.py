@@ -37,10 +37,17 @@ class Batch(TypedDict):
     weight: Array
 
 
+TERMS = ("loss/policy", "loss/value", "policy/entropy", "policy/kl", "policy/clip_fraction")
+"""What `ppo_loss` reports, in this order."""
+
+
 def ppo_loss(
     ops: Ops, params: Params, batch: Batch, carry: Tree, *, policy: Policy, config: PpoConfig
-) -> tuple[Array, dict[str, Array]]:
+) -> tuple[Float[Array, ""], Float[Array, "terms"]]:
     """`-L_CLIP + c1 L_VF - c2 S` (Schulman et al. 2017, eq. 7 and 9), averaged over transitions that count.
+
+    Everything is added up per transition and averaged once: an engine that runs op by op spends its time on the
+    number of ops, not on their size.
 
     Args:
         ops: the engine.
@@ -51,29 +58,26 @@ def ppo_loss(
         config: clip ranges and coefficients.
 
     Returns:
-        The loss, and metrics without gradient. `policy/kl` is the k3 estimator of Schulman 2020, "Approximating KL divergence".
+        The loss, and the means of `TERMS` without gradient. `policy/kl` is the estimator k3 of Schulman 2020,
+        "Approximating KL divergence"; `policy/clip_fraction` the share of transitions whose ratio left the clip range.
     """
     outputs, _ = policy.apply(ops, params, batch["inputs"], carry, batch["reset"], None)
     distribution = action_distribution(ops, policy.interface.action, outputs, batch["inputs"].get("action_mask"))
-    weight = batch["weight"]
     log_ratio = distribution.log_prob(batch["action"]) - batch["log_prob"]
     ratio = ops.exp(log_ratio)
-    policy_loss = -ops.mean(weight * surrogate(ops, ratio, batch["advantage"], clip=config.clip))
-    value_loss = 0.5 * ops.mean(
-        weight * value_error(ops, outputs["value"], batch["value"], batch["target"], clip=config.value_clip)
-    )
-    entropy = ops.mean(weight * distribution.entropy())
-    loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
-    log_ratio, ratio = ops.stop_gradient(log_ratio), ops.stop_gradient(ratio)
+    gain = surrogate(ops, ratio, batch["advantage"], clip=config.clip)
+    error = value_error(ops, outputs["value"], batch["value"], batch["target"], clip=config.value_clip)
+    entropy = distribution.entropy()
+    cost = (0.5 * config.value_coefficient) * error - gain
+    if config.entropy_coefficient:
+        cost = cost - config.entropy_coefficient * entropy
+    weight = batch["weight"]
+    loss = ops.mean(weight * cost)
+
+    gain, error, entropy, log_ratio, ratio = map(ops.stop_gradient, (gain, error, entropy, log_ratio, ratio))
     clipped = ops.astype(ops.abs(ratio - 1.0) > config.clip, ratio.dtype)
-    metrics = {
-        "loss/policy": policy_loss,
-        "loss/value": value_loss,
-        "policy/entropy": entropy,
-        "policy/kl": ops.mean(weight * (ratio - 1.0 - log_ratio)),
-        "policy/clip_fraction": ops.mean(weight * clipped),
-    }
-    return loss, metrics
+    terms = ops.stack([-gain, 0.5 * error, entropy, ratio - 1.0 - log_ratio, clipped], axis=0)
+    return loss, ops.mean(weight * terms, axis=(1, 2))
 
 
 def surrogate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,25 +16,15 @@ from puffer_core.normalisers import return_moments, scale_reward
 from puffer_core.returns import discount_and_bootstrap, gae
 
 from puffer_ppo.config import PpoConfig
-from puffer_ppo.loss import Batch, normalize, ppo_loss
+from puffer_ppo.loss import TERMS, Batch, normalize, ppo_loss
 
 REWARD_STATS = "stats.reward."
-
-METRICS = (
-    "loss/grad_norm",
-    "loss/policy",
-    "loss/value",
-    "policy/clip_fraction",
-    "policy/entropy",
-    "policy/kl",
-)
-
 
 def update(
     ops: Ops,
     params: Params,
     optimizer_state: OptimizerState,
-    running_return: Float[Array, "N"],
+    running_return: Float[Array, " N"],
     rollout: Rollout,
     order: Int[Array, "epochs minibatches size"],
     learning_rate: Any,
@@ -60,23 +49,21 @@ def update(
         optimizer: of the engine.
 
     Returns:
-        Parameters, optimizer state, running return, and metrics: means over the minibatches that were learned
-        from; `policy/kl` over those of the last epoch.
+        Parameters, optimizer state, running return, and metrics: means over the minibatches of the last epoch.
     """
     params, running_return, reward = _scale(ops, params, running_return, rollout, config)
     batch, explained_variance = make_batch(ops, rollout, reward, config)
     learn = partial(_epoch, ops, batch, rollout["carry"], order, learning_rate, optimizer=optimizer)
-    loss = ops.value_and_grad(partial(ppo_loss, policy=policy, config=config))
+    loss = ops.value_and_grad(partial(ppo_loss, ops, policy=policy, config=config))
     state = {
         "epoch": 0,
         "params": params,
         "optimizer": optimizer_state,
-        "sums": {name: ops.zeros(()) for name in METRICS},
-        "kl": ops.zeros(()),
+        "terms": ops.zeros((len(TERMS) + 1,)),
     }
     state = ops.while_loop(partial(_goes_on, config), partial(learn, loss=loss, config=config), state)
-    metrics = {name: total / state["epoch"] for name, total in state["sums"].items()}
-    metrics |= {"policy/kl": state["kl"], "policy/explained_variance": explained_variance}
+    metrics = {name: state["terms"][index] for index, name in enumerate((*TERMS, "loss/grad_norm"))}
+    metrics["policy/explained_variance"] = explained_variance
     weight = ops.astype(rollout["active"], reward.dtype)
     inputs = {name: x[:-1] for name, x in rollout["inputs"].items()}
     params = policy.update_stats(ops, state["params"], inputs, weight)
@@ -85,7 +72,9 @@ def update(
 
 def _goes_on(config: PpoConfig, state: dict[str, Any]) -> Any:
     more = state["epoch"] < config.epochs
-    return more if config.target_kl is None else more & (state["kl"] <= config.target_kl)
+    if config.target_kl is None:
+        return more
+    return more & (state["terms"][TERMS.index("policy/kl")] <= config.target_kl)
 
 
 def _epoch(
@@ -102,23 +91,21 @@ def _epoch(
 ) -> dict[str, Any]:
     """One pass over the batch, a gradient step for every minibatch."""
 
-    def minibatch(learned: Any, index: Array) -> tuple[Any, dict[str, Array]]:
+    def minibatch(learned: Any, index: Array) -> tuple[Any, tuple[Array, Array]]:
         params, optimizer_state = learned
         part = map_tree(lambda x: ops.take(x, index, axis=1), batch)
         memory = map_tree(lambda x: ops.take(x, index, axis=0), carry)
-        (_, metrics), gradients = loss(params, part, memory)
+        (_, terms), gradients = loss(params, part, memory)
         gradients, norm = ops.clip_by_global_norm(gradients, config.max_grad_norm)
-        learned = optimizer.apply(params, gradients, optimizer_state, learning_rate)
-        return learned, metrics | {"loss/grad_norm": norm}
+        return optimizer.apply(params, gradients, optimizer_state, learning_rate), (terms, norm)
 
-    (params, optimizer_state), metrics = ops.scan(minibatch, (state["params"], state["optimizer"]), order[state["epoch"]])
-    means = {name: ops.mean(metrics[name]) for name in METRICS}
+    learned = state["params"], state["optimizer"]
+    (params, optimizer_state), (terms, norm) = ops.scan(minibatch, learned, order[state["epoch"]])
     return {
         "epoch": state["epoch"] + 1,
         "params": params,
         "optimizer": optimizer_state,
-        "sums": map_tree(operator.add, state["sums"], means),
-        "kl": means["policy/kl"],
+        "terms": ops.concat([ops.mean(terms, axis=0), ops.reshape(ops.mean(norm), (1,))], axis=0),
     }
 
 
@@ -163,7 +150,9 @@ def _scale(
         return params, running_return, reward
     moments = {name: params[REWARD_STATS + name] for name in ("mean", "variance", "count")}
     done = ops.logical_or(rollout["terminated"], rollout["truncated"])
-    moments, running_return = return_moments(ops, moments, running_return, reward, done, config.gamma)
+    moments, running_return = return_moments(
+        ops, moments, running_return, reward, done, config.gamma, rollout["active"]
+    )
     params = params | {REWARD_STATS + name: value for name, value in moments.items()}
     return params, running_return, scale_reward(ops, moments, reward)
 
