@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ class TorchBackend:
         >>> double = backend.compile(lambda ops, x: x + x)
         >>> backend.to_numpy(double(backend.to_device(np.ones(2, np.float32))))
         array([2., 2.], dtype=float32)
+
     """
 
     name = "torch"
@@ -74,16 +76,8 @@ class TorchBackend:
         ops, threads, deterministic = self.ops, self._threads(rows), self.config.deterministic
 
         def call(*arguments: Any) -> Tree:
-            threads_before = torch.get_num_threads()
-            strict_before = torch.are_deterministic_algorithms_enabled()
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic or strict_before)
-            try:
-                with torch.no_grad():
-                    return fn(ops, *arguments)
-            finally:
-                torch.set_num_threads(threads_before)
-                torch.use_deterministic_algorithms(strict_before)
+            with _deterministic() if deterministic else nullcontext(), _threads(threads), torch.no_grad():
+                return fn(ops, *arguments)
 
         return call
 
@@ -120,6 +114,26 @@ class TorchBackend:
         if not array.flags.writeable or any(stride < 0 for stride in array.strides):
             array = array.copy()
         return torch.from_numpy(array).to(self._device)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=before)
 
 
 def _to_array(x: Any) -> np.ndarray:

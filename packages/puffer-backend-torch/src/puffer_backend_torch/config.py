@@ -13,6 +13,7 @@ class TorchConfig(BaseModel):
     Example:
         >>> TorchConfig(threads=2).threads
         2
+
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

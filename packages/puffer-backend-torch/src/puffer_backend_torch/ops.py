@@ -28,6 +28,7 @@ class TorchOps:
         >>> ops = TorchOps(torch.device("cpu"))
         >>> ops.sum(ops.ones((2, 3)), axis=-1).tolist()
         [3.0, 3.0]
+
     """
 
     name = "torch"

@@ -21,6 +21,7 @@ class Adam:
         >>> params, state = adam.apply(params, {"w": torch.ones(1)}, adam.init(params), 0.1)
         >>> round(params["w"].item(), 4)
         -0.1
+
     """
 
     def __init__(self, config: OptimizerConfig) -> None:
@@ -39,7 +40,7 @@ class Adam:
         names = _trainable(params)
         moments = {f"adam.{moment}/{name}": _zeros(params[name]) for moment in "mv" for name in names}
         device = params[names[0]].device if names else None
-        return {**moments, "adam.step": torch.zeros((), device=device)}
+        return {**moments, "adam.step": torch.zeros((), dtype=torch.int64, device=device)}
 
     def apply(
         self, params: Params, gradients: Params, state: OptimizerState, learning_rate: Any
@@ -50,14 +51,14 @@ class Adam:
             return params, state
         first_names, second_names = [f"adam.m/{name}" for name in names], [f"adam.v/{name}" for name in names]
         weights, first, second = _dense(params, names), _dense(state, first_names), _dense(state, second_names)
-        step = torch.as_tensor(state["adam.step"], dtype=torch.float32, device=weights[0].device).add_(1)
+        step = torch.as_tensor(state["adam.step"], dtype=torch.int64, device=weights[0].device).add_(1)
         self._rule(
             weights,
             _dense(gradients, names),
             first,
             second,
             [],
-            [step] * len(names),
+            [step.to(torch.float32)] * len(names),
             lr=learning_rate,
             **self._constants,
         )
@@ -72,6 +73,7 @@ class Sgd:
         >>> sgd = Sgd(OptimizerConfig(name="sgd"))
         >>> sgd.apply({"w": torch.ones(1)}, {"w": torch.ones(1)}, {}, 0.25)
         ({'w': tensor([0.7500])}, {})
+
     """
 
     def __init__(self, config: OptimizerConfig) -> None:
@@ -95,7 +97,7 @@ class Sgd:
             torch._foreach_mul_(velocity, self._momentum)
             torch._foreach_add_(velocity, steps)
             steps, state = velocity, dict(zip(velocity_names, velocity, strict=True))
-        torch._foreach_sub_(weights, torch._foreach_mul(steps, learning_rate))
+        torch._foreach_add_(weights, steps, alpha=-learning_rate)
         return {**params, **dict(zip(names, weights, strict=True))}, state
 
 
