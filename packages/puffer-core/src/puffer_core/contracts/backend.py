@@ -24,15 +24,15 @@ class OptimizerConfig(BaseModel):
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     """The update rule."""
-    beta1: float = Field(0.9, ge=0, lt=1)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
     """Decay of the gradient's running mean (adam, adamw). Larger: smoother, slower to turn."""
-    beta2: float = Field(0.999, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the squared gradient's running mean (adam, adamw). Larger: steadier step sizes."""
-    epsilon: float = Field(1e-8, gt=0)
+    epsilon: float = Field(default=1e-8, gt=0)
     """Added to the root of the second moment. Larger: smaller steps where gradients are tiny."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled decay of the weights a step, times the learning rate (adamw only)."""
-    momentum: float = Field(0.0, ge=0, lt=1)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
     """Share of the last step that is repeated (sgd only)."""
 
 
