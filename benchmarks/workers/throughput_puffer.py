@@ -1,0 +1,34 @@
+"""Puffer's PPO with its default backend: the updates that `puffer train` makes, without what lies between them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from puffer_core.config import resolve
+from stopwatch import Stopwatch, answer, settings
+
+from puffer_core.plugins import PluginHost
+from puffer_core.run.context import RunContext
+
+
+def main() -> None:
+    asked = settings()
+    flags = [
+        *("--vector.num-envs", str(asked["envs"])),
+        *("--horizon", str(asked["horizon"])),
+        *("--epochs", "4", "--minibatches", "4", "--learning-rate", "3e-4"),
+        *("--total-steps", str(10**9)),
+        *asked.get("flags", []),
+    ]
+    host = PluginHost.discover()
+    context = RunContext(resolve(host, "ppo", asked["env"], argv=flags), host)
+    trainer = context.trainer()
+    stopwatch = Stopwatch(asked["warm_up"], asked["seconds"])
+    while not stopwatch.boundary(trainer.progress):
+        trainer.update()
+        context.collects.metrics()
+    versions = {"version": importlib.metadata.version("puffer-ppo"), "torch": importlib.metadata.version("torch")}
+    answer(rate=stopwatch.rate, backend=context.backend.name, **versions)
+
+
+main()
