@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Shaped
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
-from puffer_core.errors import CheckpointError, EnvError, ShapeError, UsageError
+from puffer_core.errors import CheckpointError, EnvError, PufferError, ShapeError, UsageError
 from puffer_env_native.env import NativeEnv, random_states
 from puffer_env_native.loop import reset_rows, step_rows
 from puffer_env_native.python_rows import PythonRows, invalid_actions
@@ -21,6 +23,9 @@ from puffer_env_native.table import NO_LIMIT, Table
 
 ROWS_A_THREAD = 16384
 """Below this many rows for each thread, waking it costs more than it saves."""
+
+_Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
+_Call: TypeAlias = Callable[[], int]
 
 _OUTPUTS = ("observation", "final_observation", "reward", "terminated", "truncated")
 
@@ -75,39 +80,66 @@ class NativeVectorEnv:
         self._action = np.zeros((num_envs, *self.spec.action.shape), self.spec.action.dtype)
         threads = threads or max(1, min(os.cpu_count() or 1, num_envs // ROWS_A_THREAD))
         edges = np.linspace(0, num_envs, min(threads, num_envs) + 1).astype(int)
-        self._shares = [_Share.of(int(start), int(stop)) for start, stop in zip(edges, edges[1:], strict=False)]
+        self._shares = [_Share.of(start, stop) for start, stop in pairwise(edges.tolist())]
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
         self._compiled = compiled
-        self._calls: list[list[Any]] = []
+        self._steps: dict[int, _Call] = {}
 
     def bind(self, buffers: EnvBuffers) -> None:
-        """Take the slots to write into.
+        """Take the slots to write into, and compile where that has not been done.
 
         Raises:
             ShapeError: buffers whose shape or dtype does not fit `spec`, or whose rows are not contiguous.
+            EnvError: the env does not compile; the message is Numba's.
         """
         arrays = {name: getattr(buffers, name) for name in _OUTPUTS}
         self._check(arrays, buffers.slots)
         buffers.active[...] = True
-        rows = [self._rows(arrays, slot) for slot in range(buffers.slots)]
-        if self._compiled:
-            from puffer_env_native.cache import compiled
-
-            columns = self._table.columns
-            reset, step = compiled(self._class)
-            self._tables = np.array(
-                [[[row[c.name].ctypes.data for c in columns] for row in slot] for slot in rows], np.uintp
-            )
-            address, stride = self._tables.ctypes.data, self._tables.itemsize * len(columns)
-            addresses = np.arange(address, address + self._tables.nbytes, stride).reshape(self._tables.shape[:2])
-            self._calls = [[partial(step, at) for at in slot] for slot in addresses.tolist()]
-            self._reset_calls = [partial(reset, at) for at in addresses[0].tolist()]
-        else:
-            self._calls = [[partial(step_rows, PythonRows(self._table, row)) for row in slot] for slot in rows]
-            self._reset_calls = [partial(reset_rows, PythonRows(self._table, row)) for row in rows[0]]
+        slots = [self._columns(arrays, slot) for slot in range(buffers.slots)]
+        calls = self._machine_code(slots) if self._compiled else self._source(slots)
+        self._reset = self._joined(calls[0][0])
+        self._steps = {slot: self._joined(steps) for slot, (_, steps) in enumerate(calls) if slot > 0}
         self._buffers = buffers
 
-    def _check(self, arrays: dict[str, np.ndarray[Any, Any]], slots: int) -> None:
+    def _columns(self, arrays: _Arrays, slot: int) -> list[_Arrays]:
+        """Each column of the table in one slot, for each share."""
+        outputs = {f"@{name}": array[slot] for name, array in arrays.items()}
+        common = {**self._fields, **self._shared, **outputs, "@action": self._action}
+        return [
+            {**common, "@start": share.start, "@stop": share.stop, "@visited": share.visited} for share in self._shares
+        ]
+
+    def _source(self, slots: list[list[_Arrays]]) -> list[tuple[list[_Call], list[_Call]]]:
+        """Reset and step of each share in each slot, as plain Python."""
+        rows = [[PythonRows(self._table, columns) for columns in shares] for shares in slots]
+        return [([partial(reset_rows, r) for r in shares], [partial(step_rows, r) for r in shares]) for shares in rows]
+
+    def _machine_code(self, slots: list[list[_Arrays]]) -> list[tuple[list[_Call], list[_Call]]]:
+        """Reset and step of each share in each slot, compiled; each call is bound to the addresses it works on."""
+        from puffer_env_native.cache import compiled
+
+        reset, step = compiled(self._class)
+        names = [column.name for column in self._table.columns]
+        self._addresses = np.array(
+            [[[columns[name].ctypes.data for name in names] for columns in shares] for shares in slots], np.uintp
+        )
+        tables = [[int(table.ctypes.data) for table in shares] for shares in self._addresses]
+        return [([partial(reset, at) for at in shares], [partial(step, at) for at in shares]) for shares in tables]
+
+    def _joined(self, calls: list[_Call]) -> _Call:
+        """All shares as one call that gives 0, or one more than the index of the first share that failed."""
+        if self._pool is None:
+            return calls[0]
+        submit = self._pool.submit
+
+        def together() -> int:
+            others = [submit(call) for call in calls[1:]]
+            codes = [calls[0](), *(other.result() for other in others)]
+            return next((i for i, code in enumerate(codes, start=1) if code), 0)
+
+        return together
+
+    def _check(self, arrays: _Arrays, slots: int) -> None:
         layout, flag, real = self.spec.observation, np.dtype(np.bool_), np.dtype(np.float32)
         expected = dict.fromkeys(_OUTPUTS[:2], (layout.shape, layout.dtype))
         expected |= {"reward": ((), real), "terminated": ((), flag), "truncated": ((), flag)}
@@ -119,14 +151,6 @@ class NativeVectorEnv:
             if not (array[0].flags.c_contiguous and array.flags.aligned and array.flags.writeable):
                 raise ShapeError(f"buffer {name} has rows that are not contiguous, aligned and writeable")
 
-    def _rows(self, arrays: dict[str, np.ndarray[Any, Any]], slot: int) -> list[dict[str, np.ndarray[Any, Any]]]:
-        """Each column of the table in one slot, for each share."""
-        outputs = {f"@{name}": array[slot] for name, array in arrays.items()}
-        common = {**self._fields, **self._shared, **outputs, "@action": self._action}
-        return [
-            {**common, "@start": share.start, "@stop": share.stop, "@visited": share.visited} for share in self._shares
-        ]
-
     def reset(self, seed: int) -> None:
         """Start every env anew and write slot 0; env `i` is seeded from `(seed, i)` alone.
 
@@ -135,7 +159,12 @@ class NativeVectorEnv:
             UsageError: a negative seed.
         """
         self._fields["random_state"][:] = random_states(seed, self.spec.num_envs)
-        self._run(self._reset_calls, "reset")
+        try:
+            failed = self._reset()
+        except Exception as error:
+            raise self._explained("reset", 1, error) from error
+        if failed:
+            raise self._explained("reset", failed)
         for array in (self._buffers.reward, self._buffers.terminated, self._buffers.truncated):
             array[0] = 0
 
@@ -143,15 +172,21 @@ class NativeVectorEnv:
         """Act on the observations of `slot - 1` and write `slot`.
 
         Raises:
-            ShapeError: the actions are not `[rows, *action]`.
+            ShapeError: the actions are not `[rows, *action]`, or no such slot is bound.
             UsageError: an action that is not in its space (of a Box, a NaN; its bounds are the env's to clip).
                 Nothing has stepped.
             EnvError: the env raised.
         """
-        if action.shape != self._action.shape:
-            raise ShapeError(f"actions are {action.shape}, expected {self._action.shape}")
+        step = self._steps.get(slot)
+        if step is None or action.shape != self._action.shape:
+            raise self._misused(action, slot)
         self._action[...] = action
-        self._run(self._calls[slot], "step")
+        try:
+            failed = step()
+        except Exception as error:
+            raise self._explained("step", 1, error) from error
+        if failed:
+            raise self._explained("step", failed)
         return ()
 
     def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
@@ -162,30 +197,28 @@ class NativeVectorEnv:
         """Nothing to wait for."""
         return ()
 
-    def _run(self, calls: list[Any], phase: str) -> None:
-        try:
-            others = [self._pool.submit(call) for call in calls[1:]] if self._pool else ()
-            codes = [calls[0](), *(other.result() for other in others)]
-        except Exception as error:  # noqa: BLE001 whatever the author's code raises is reported as the env's
-            codes, cause = [1], error
-        else:
-            cause = None
-        if any(codes):
-            raise self._explain(phase, codes, cause) from cause
-
-    def _explain(self, phase: str, codes: list[int | None], cause: Exception | None) -> Exception:
-        """The error for a call that failed; compiled code has only a status to tell."""
-        name = self._class.__name__
-        invalid = invalid_actions(self._table.action_leaf, self._action) if phase == "step" else np.array([False])
-        if invalid.any():
-            row = int(invalid.argmax())
-            return UsageError(
-                f"{name}: the action of env {row} is {self._action[row]}, expected one of {self.spec.action.space}"
+    def _misused(self, action: np.ndarray[Any, Any], slot: int) -> ShapeError:
+        if slot not in self._steps:
+            return ShapeError(
+                f"{self._class.__name__}: slot is {slot}, expected 1..{len(self._steps)} of bound buffers"
             )
-        rows = [int(share.visited[0]) for share, code in zip(self._shares, codes, strict=False) if code]
+        return ShapeError(f"{self._class.__name__}: actions are {action.shape}, expected {self._action.shape}")
+
+    def _explained(self, phase: str, share: int, cause: Exception | None = None) -> PufferError:
+        """The error for a call that failed; compiled code has only a status to tell."""
+        if isinstance(cause, PufferError):
+            return cause
+        name = self._class.__name__
+        if phase == "step":
+            invalid = invalid_actions(self._table.action_leaf, self._action)
+            if invalid.any():
+                row, space = int(invalid.argmax()), self.spec.action.space
+                return UsageError(f"{name}: the action of env {row} is {self._action[row]}, expected one of {space}")
+        row = int(self._shares[share - 1].visited[0])
+        what = f"{type(cause).__name__}: {cause}" if cause else "compiled code does not say what"
         return EnvError(
-            f"{name}: env {rows[0]} raised in {phase}: {cause or 'compiled code does not say what'}",
-            remedy="" if cause else "compiled=False shows the exception",
+            f"{name}: env {row} raised in {phase}: {what}",
+            remedy="" if cause else "with compiled=False the exception is seen",
         )
 
     def snapshot(self) -> State:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 
 from puffer_env_native.env import NativeEnv
@@ -29,9 +29,13 @@ from puffer_env_native.table import Table
 _DIGEST = hashlib.sha256().digest_size
 
 
-@functools.cache
+_LOADED: dict[type, tuple[Call, Call]] = {}
+
+
 def compiled(env_class: type[NativeEnv]) -> tuple[Call, Call]:
     """`reset_rows` and `step_rows` of an env class: of this process, from the cache, or compiled now."""
+    if env_class in _LOADED:
+        return _LOADED[env_class]
     path = directory() / f"{env_class.__name__}-{fingerprint(env_class)[:32]}.puffer"
     code = read(path)
     if code is None:
@@ -39,7 +43,8 @@ def compiled(env_class: type[NativeEnv]) -> tuple[Call, Call]:
 
         code = compile_env(env_class)
         write(path, code)
-    return load(code)
+    _LOADED[env_class] = load(code)
+    return _LOADED[env_class]
 
 
 def directory() -> Path:

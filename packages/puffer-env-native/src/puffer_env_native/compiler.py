@@ -4,9 +4,12 @@ Importing this module imports Numba (0.4 s) and compiling takes a second or two,
 cache has nothing; see `cache`.
 """
 
+# mypy: disable-error-code="call-overload, no-untyped-call, import-untyped"
+
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -19,11 +22,12 @@ from puffer_core.errors import EnvError, UnsupportedError
 from puffer_env_native import loop, maths
 from puffer_env_native.env import NativeEnv
 from puffer_env_native.machine_code import ObjectFile, process_address, target_machine
-from puffer_env_native.numba_types import EnvType, RowsType
+from puffer_env_native.numba_env import EnvType
+from puffer_env_native.numba_rows import RowsType
 from puffer_env_native.table import Table
 
 _REPLACED = {math.sin: maths.sin, math.cos: maths.cos}
-_OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class _FastMath(ModuleType):
@@ -41,8 +45,9 @@ class Functions:
         self._math = _FastMath("math")
         self._math.__dict__.update(sin=self.twin(maths.sin), cos=self.twin(maths.cos))
 
-    def twin(self, function: FunctionType) -> Any:
+    def twin(self, function: Callable[..., Any]) -> Any:
         """The Numba function of the same source, in whose globals `math` is fast and functions are compiled."""
+        assert isinstance(function, FunctionType)
         if function not in self._twins:
             used = set(function.__code__.co_names)
             globals_ = {k: self._global(v) if k in used else v for k, v in function.__globals__.items()}
@@ -67,11 +72,12 @@ def compile_env(env_class: type[NativeEnv]) -> ObjectFile:
         EnvError: Numba cannot compile the env; the message is Numba's.
         UnsupportedError: the env needs Numba's runtime, say because it allocates an array in a step.
     """
+    name = f"{env_class.__module__}.{env_class.__qualname__}"
     table, functions = Table(env_class), Functions()
     methods = {
-        name: functions.twin(method)
-        for name in dir(env_class)
-        if isinstance(method := getattr(env_class, name), FunctionType) and not name.startswith("__")
+        attribute: functions.twin(method)
+        for attribute in dir(env_class)
+        if isinstance(method := getattr(env_class, attribute), FunctionType) and not attribute.startswith("__")
     }
     rows = RowsType(table, EnvType(table, methods))
     module = llvm.parse_assembly("")
@@ -80,14 +86,14 @@ def compile_env(env_class: type[NativeEnv]) -> ObjectFile:
             module.link_in(_compile_entry(entry, rows))
     except NumbaError as error:
         raise EnvError(
-            f"{env_class.__module__}.{env_class.__qualname__} does not compile: {error}",
+            f"{name} does not compile: {error}",
             remedy="compiled=False runs it as plain Python; the README lists what a native env may use",
         ) from error
     needs = sorted(f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm."))
     missing = [name for name in needs if process_address(name) is None]
     if missing:
         raise UnsupportedError(
-            f"{env_class.__module__}.{env_class.__qualname__} needs Numba's runtime when it steps: {', '.join(missing)}",
+            f"{name} needs Numba's runtime when it steps: {', '.join(missing)}",
             remedy="keep to numbers, tuples and `math`: no arrays, lists, strings or printing inside a step",
         )
     return ObjectFile(tuple(needs), target_machine().emit_object(module))

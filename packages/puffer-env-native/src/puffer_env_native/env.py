@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -14,6 +14,9 @@ from puffer_env_native.fields import Field, Int32, UInt64, fields_of
 if TYPE_CHECKING:
     from puffer_env_native.batch import NativeVectorEnv
 
+_States: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
+
+_HALF = np.uint64(33)
 _MASK = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15
 
@@ -112,7 +115,7 @@ class NativeEnv:
         Raises:
             UsageError: an option that the env does not have, or a value that is no number.
         """
-        values = {field.name: field.default for field in cls.FIELDS if field.is_option}
+        values = {field.name: field.default for field in cls.FIELDS if field.default is not None}
         for name, value in given.items():
             if name not in values:
                 raise UsageError(f"{cls.__name__} has no option {name!r}", remedy=did_you_mean(name, values))
@@ -151,7 +154,7 @@ class NativeEnv:
         )
 
 
-def random_states(seed: int, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def random_states(seed: int, count: int) -> _States:
     """First state of each env's random stream, `[count]`; element `i` depends on `(seed, i)` alone.
 
     Raises:
@@ -159,7 +162,8 @@ def random_states(seed: int, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]
     """
     if seed < 0:
         raise UsageError(f"seed is {seed}, expected an integer >= 0")
-    state = np.random.SeedSequence(seed).generate_state(1, np.uint64) + np.arange(count, dtype=np.uint64)
-    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
-        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
-    return state ^ (state >> np.uint64(33))
+    first = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+    state: _States = np.uint64(first) + np.arange(count, dtype=np.uint64)
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):  # MurmurHash3's finaliser
+        state = (state ^ (state >> _HALF)) * np.uint64(factor)
+    return state ^ (state >> _HALF)

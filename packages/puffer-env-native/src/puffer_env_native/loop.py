@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 
-def reset_rows(rows: Any) -> None:
-    """Start a new episode in every row and write its first observation."""
+def reset_rows(rows: Any) -> int:
+    """Start a new episode in every row and write its first observation; gives 0."""
     for row in range(rows.start(), rows.stop()):
         rows.visit(row)
         env = rows.load(row)
@@ -18,13 +18,15 @@ def reset_rows(rows: Any) -> None:
         env.reset()
         rows.observe(row, env.observe())
         rows.store(row, env)
+    return 0
 
 
-def step_rows(rows: Any) -> None:
+def step_rows(rows: Any) -> int:
     """Step every row, then start anew those whose episode ended.
 
     Two passes, because the first has no branch and so LLVM computes several rows at once; the second is rare.
     An invalid action anywhere in the batch raises before any row has stepped, whichever thread has the row.
+    Gives 0.
     """
     start, stop, limit = rows.start(), rows.stop(), rows.limit()
     valid = True
@@ -51,3 +53,4 @@ def step_rows(rows: Any) -> None:
             env.reset()
             rows.observe(row, env.observe())
             rows.store(row, env)
+    return 0

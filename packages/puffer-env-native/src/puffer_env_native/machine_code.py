@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
 from puffer_core.errors import ResourceError
 
@@ -29,7 +29,7 @@ class ObjectFile:
 
 @cache
 def target_machine() -> Any:
-    """This machine, with every instruction set that it has."""
+    """The machine that this process runs on, with every instruction set it has."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(

@@ -1,10 +1,10 @@
 """Probe envs: each has one thing to learn and a known answer, so that a wrong learner shows what is wrong.
 
-| env | return of an episode | the value must become | else, look at |
+| env | reward | the value must become | else, look at |
 |---|---|---|---|
-| `probe-constant-reward` | 1, whatever is done | 1 | the value loss, the optimizer |
-| `probe-observation-reward` | the observation, -1 or 1, whatever is done | the observation | how the observation reaches the value |
-| `probe-action-reward` | 1 for action 1, -1 for action 0 | 1; mean return 1 | the policy loss, the advantages |
+| `probe-constant-reward` | 1 | 1 | the value loss, the optimizer |
+| `probe-observation-reward` | the observation, -1 or 1 | the observation | how the observation reaches the value |
+| `probe-action-reward` | 1 for action 1, -1 for action 0 | 1, and the mean return 1 | the policy loss, the advantages |
 
 Every episode is one step long and terminates, so that nothing is bootstrapped and the discount has no part in it.
 """
@@ -33,7 +33,7 @@ class _Probe(NativeEnv):
 class ConstantReward(_Probe):
     """Reward 1, observation 0: the value must become 1."""
 
-    def step(self, action: int) -> tuple[float, bool]:
+    def step(self, _action: int) -> tuple[float, bool]:
         return 1.0, True
 
 
@@ -43,7 +43,7 @@ class ObservationReward(_Probe):
     def reset(self) -> None:
         self.seen = 1.0 if self.uniform(0.0, 1.0) < 0.5 else -1.0
 
-    def step(self, action: int) -> tuple[float, bool]:
+    def step(self, _action: int) -> tuple[float, bool]:
         return self.seen, True
 
 

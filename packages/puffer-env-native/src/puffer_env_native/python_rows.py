@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from puffer_core.errors import UsageError
+from puffer_core.errors import EnvError
 from puffer_core.layout import Leaf
 from puffer_env_native.env import NativeEnv
 from puffer_env_native.table import Table
@@ -58,7 +58,7 @@ class PythonRows:
         action = self._arrays["@action"][row]
         return action.item() if self._table.action_leaf.kind == "discrete" else tuple(action.ravel().tolist())
 
-    def outcome(self, row: int, reward: float, terminated: bool, truncated: bool) -> None:  # noqa: FBT001
+    def outcome(self, row: int, reward: float, terminated: bool, truncated: bool) -> None:
         for name, value in (("@reward", reward), ("@terminated", terminated), ("@truncated", truncated)):
             self._arrays[name][row] = value
 
@@ -67,7 +67,7 @@ class PythonRows:
         observation = self._arrays["@observation"][row : row + 1].reshape(-1)
         seen = seen if isinstance(seen, tuple) else (seen,)
         if len(seen) != observation.size:
-            raise UsageError(observation_mismatch(self._table, len(seen)))
+            raise observation_mismatch(self._table, len(seen))
         observation[:] = seen
 
     def ended(self, row: int) -> bool:
@@ -77,10 +77,10 @@ class PythonRows:
         self._arrays["@final_observation"][row] = self._arrays["@observation"][row]
 
 
-def observation_mismatch(table: Table, given: int) -> str:
-    """What to say of an `observe` that gives another number of elements than its space has."""
+def observation_mismatch(table: Table, given: int) -> EnvError:
+    """The error for an `observe` that gives another number of elements than its space has."""
     name, size = table.env_class.__name__, int(np.prod(table.observation.shape))
-    return f"{name}.observe gives {given} numbers, its observation space has {size}"
+    return EnvError(f"{name}.observe gives {given} numbers, its observation space has {size}")
 
 
 def invalid_actions(leaf: Leaf, actions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

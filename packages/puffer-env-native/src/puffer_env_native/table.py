@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from puffer_core.errors import UnsupportedError
 
+from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout, Leaf
 from puffer_env_native.env import NativeEnv
 
