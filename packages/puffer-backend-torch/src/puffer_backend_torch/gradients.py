@@ -13,7 +13,14 @@ from puffer_core.arrays import Params, Tree, is_trainable, map_tree
 def value_and_grad(
     loss: Callable[..., tuple[torch.Tensor, Tree]], /
 ) -> Callable[..., tuple[tuple[torch.Tensor, Tree], Params]]:
-    """The loss with its gradients by name; parameters share memory with those given."""
+    """The loss with its gradients by name; it reads the very memory of the parameters, no copy.
+
+    Example:
+        >>> gradient = value_and_grad(lambda params: (params["w"].square().sum(), ()))
+        >>> gradient({"w": torch.tensor([1.0, 2.0])})
+        ((tensor(5.), ()), {'w': tensor([2., 4.])})
+
+    """
 
     def differentiated(params: Params, *rest: Any) -> tuple[tuple[torch.Tensor, Tree], Params]:
         with torch.enable_grad():
@@ -29,16 +36,21 @@ def value_and_grad(
 
 
 def compiled_value_and_grad(
-    loss: Callable[..., tuple[torch.Tensor, Tree]], /
+    loss: Callable[..., tuple[torch.Tensor, Tree]], /, *, engine: str = "inductor"
 ) -> Callable[..., tuple[tuple[torch.Tensor, Tree], Params]]:
-    """`value_and_grad` of `torch.compile(loss)`."""
-    return value_and_grad(torch.compile(loss))
+    """`value_and_grad` of `torch.compile(loss)`; `engine` is what torch calls the compiler's backend."""
+    return value_and_grad(torch.compile(loss, backend=engine))
 
 
 def clip_by_global_norm(gradients: Params, limit: float, /) -> tuple[Params, torch.Tensor]:
     """Out of place: autograd may hand out one tensor for two parameters, or one entry for a whole row.
 
     One copy into a flat tensor makes the norm twice as fast as a norm for each parameter.
+
+    Example:
+        >>> clip_by_global_norm({"w": torch.tensor([3.0, 4.0])}, 1.0)
+        ({'w': tensor([0.6000, 0.8000])}, tensor(5.))
+
     """
     tensors = list(gradients.values())
     norm = torch.linalg.vector_norm(torch._C._nn.flatten_dense_tensors(tensors))

@@ -90,6 +90,8 @@ class Sgd:
     ) -> tuple[Params, OptimizerState]:
         """One step, written into `params` and `state`."""
         names = list(gradients)
+        if not names:
+            return params, state
         weights, steps = _dense(params, names), _dense(gradients, names)
         if self._momentum:
             velocity_names = [f"sgd.momentum/{name}" for name in names]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from puffer_core.arrays import Tree, map_tree, named_leaves
 
@@ -13,9 +15,21 @@ S = TypeVar("S")
 
 
 def linear_recurrence(
-    decay: torch.Tensor, increment: torch.Tensor, initial: torch.Tensor, /, *, reverse: bool = False
-) -> torch.Tensor:
-    """`y[t] = increment[t] + decay[t] * y[t-1]`; differentiable once."""
+    decay: Float[Tensor, "T *row"],
+    increment: Float[Tensor, "T *row"],
+    initial: Float[Tensor, "*row"],
+    /,
+    *,
+    reverse: bool = False,
+) -> Float[Tensor, "T *row"]:
+    """`y[t] = increment[t] + decay[t] * y[t-1]`; differentiable once.
+
+    Example:
+        >>> half, one = torch.full((3, 1), 0.5), torch.ones(3, 1)
+        >>> linear_recurrence(half, one, torch.zeros(1)).flatten().tolist()
+        [1.0, 1.5, 1.75]
+
+    """
     if torch.is_grad_enabled() and (decay.requires_grad or increment.requires_grad or initial.requires_grad):
         return _Recurrence.apply(decay, increment, initial, reverse)  # type: ignore[no-any-return, no-untyped-call]
     return _recurrence(decay, increment, initial, reverse=reverse)
@@ -25,7 +39,7 @@ class _Recurrence(torch.autograd.Function):
     """The gradient of a linear recurrence is the same recurrence, run the other way."""
 
     @staticmethod
-    def forward(ctx: Any, decay: torch.Tensor, increment: torch.Tensor, initial: torch.Tensor, reverse: bool) -> Any:
+    def forward(ctx: Any, decay: Tensor, increment: Tensor, initial: Tensor, reverse: bool) -> Any:
         y = _recurrence(decay, increment, initial, reverse=reverse)
         ctx.save_for_backward(decay, initial, y)
         ctx.reverse = reverse
@@ -33,7 +47,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         decay, initial, y = ctx.saved_tensors
         zero = torch.zeros_like(initial)[None]
         if ctx.reverse:
@@ -47,7 +61,7 @@ class _Recurrence(torch.autograd.Function):
         return total * previous, total, decay[first] * total[first], None
 
 
-def _recurrence(decay: torch.Tensor, increment: torch.Tensor, initial: torch.Tensor, *, reverse: bool) -> torch.Tensor:
+def _recurrence(decay: Tensor, increment: Tensor, initial: Tensor, *, reverse: bool) -> Tensor:
     """By doubling: after k passes each entry has absorbed the 2**k before it (Hillis and Steele 1986).
 
     In host memory NumPy makes the passes, for its calls cost a fifth of torch's: 37 us against 220 us at 128 x 8,
@@ -72,7 +86,13 @@ def _recurrence(decay: torch.Tensor, increment: torch.Tensor, initial: torch.Ten
 def scan(
     body: Callable[[S, Any], tuple[S, Any]], carry: S, xs: Tree, /, *, length: int | None = None
 ) -> tuple[S, Tree]:
-    """A loop over axis 0 of `xs`; the results are stacked."""
+    """A loop over axis 0 of `xs`; the results are stacked.
+
+    Example:
+        >>> scan(lambda total, x: (total + x, total), torch.tensor(0), torch.tensor([1, 2]))
+        (tensor(3), tensor([0, 1]))
+
+    """
     steps = length if length is not None else len(next(named_leaves(xs))[1])
     ys = []
     for step in range(steps):
@@ -82,7 +102,13 @@ def scan(
 
 
 def while_loop(condition: Callable[[S], Any], body: Callable[[S], S], state: S, /) -> S:
-    """A Python loop; on a GPU each turn waits for the condition."""
+    """A Python loop; on a GPU each turn waits for the condition.
+
+    Example:
+        >>> while_loop(lambda x: x < 100, lambda x: x * 2, torch.tensor(7))
+        tensor(112)
+
+    """
     while condition(state):
         state = body(state)
     return state
