@@ -25,4 +25,4 @@ class TorchConfig(BaseModel):
     compile: bool = False
     """Compile losses with `torch.compile`: slower to start; pays for large networks on a GPU, hardly on a CPU."""
     deterministic: bool = False
-    """Refuse operations whose result varies from call to call. Slower to start, and on a GPU; a CPU repeats itself without it."""
+    """Refuse operations whose result varies from call to call. Slower to start; a CPU repeats itself without it."""
