@@ -1,8 +1,8 @@
 """Seconds from pressing enter to a solved CartPole-v1, beside Stable-Baselines3, in interleaved rounds of one run.
 
-Solved: 100 greedy episodes in Gymnasium's CartPole-v1 with a mean return of at least 475. It is tried after an update when
-the mean return of the last max(100, 2 x rows) training episodes is at least 475 (`--trigger`), and at the end of training;
-the time that trying takes is not counted. Everything else is: the start of Python, imports, compilation.
+Solved: 100 greedy episodes in Gymnasium's CartPole-v1 with a mean return of at least 475. It is tried after an update
+when the mean return of the last max(100, 2 x rows) training episodes is at least 475 (`--trigger`), and at the end of
+training; the time that trying takes is not counted. Everything else is: the start of Python, imports, compilation.
 
 Puffer trains with its defaults, once with an empty cache of compiled code and once with a filled one; Stable-Baselines3
 with the RL Zoo's hyperparameters for CartPole-v1. Both train for at most 100,000 steps on one thread.
