@@ -33,7 +33,7 @@ class RunOptions(BaseModel):
     run: str = ""
     """The run's directory; a new one under runs/ when empty."""
     eval_every: int = Field(0, ge=0)
-    """Evaluate each time this many steps have passed; 0: only at the end, where asked for."""
+    """Evaluate each time this many steps have passed; 0: only at the end."""
     eval_episodes: int = Field(100, ge=1)
     """Episodes of each evaluation."""
     checkpoint_every: int = Field(0, ge=0)
