@@ -10,7 +10,7 @@ from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.contracts.policy import Inputs, Outputs, PolicyInterface
 from puffer_core.normalisers import moments_init, moments_update, normalise
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from puffer_policies.encoding import encode, feature_count
 from puffer_policies.heads import apply_heads, check_outputs, init_heads
@@ -24,7 +24,7 @@ class MlpConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    hidden_sizes: tuple[int, ...] = Field((64, 64), min_length=1)
+    hidden_sizes: tuple[PositiveInt, ...] = Field((64, 64), min_length=1)
     """Units of each hidden layer. More: more to learn with, slower."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
     """Between layers."""

@@ -1,0 +1,49 @@
+"""Episode statistics: sums a row, a window that short episodes cannot flatter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from puffer_core.episodes import EpisodeStatistics
+
+
+def feed(statistics: EpisodeStatistics, rewards, dones) -> None:
+    statistics.add(np.asarray(rewards, np.float32), np.asarray(dones, bool))
+
+
+def test_sums_follow_each_row():
+    statistics = EpisodeStatistics(2)
+    feed(statistics, [1, 10], [False, False])
+    feed(statistics, [2, 20], [True, False])
+    feed(statistics, [5, 30], [True, True])
+    metrics = statistics.metrics()
+    assert metrics["episode/return"] == pytest.approx((3 + 5 + 60) / 3)
+    assert metrics["episode/length"] == pytest.approx((2 + 1 + 3) / 3)
+
+
+def test_the_recent_return_needs_a_full_window():
+    statistics = EpisodeStatistics(1)
+    for _ in range(99):
+        feed(statistics, [2], [True])
+    assert np.isnan(statistics.recent_return)
+    feed(statistics, [2], [True])
+    assert statistics.recent_return == 2.0
+
+
+def test_the_window_grows_with_the_rows():
+    statistics = EpisodeStatistics(100)
+    feed(statistics, np.ones(100), np.ones(100, bool))
+    assert np.isnan(statistics.recent_return)
+    feed(statistics, np.ones(100), np.ones(100, bool))
+    assert statistics.recent_return == 1.0
+
+
+def test_state_comes_back():
+    statistics, other = EpisodeStatistics(2), EpisodeStatistics(2)
+    feed(statistics, [1, 2], [False, True])
+    other.load_state_dict(statistics.state_dict())
+    for each in (statistics, other):
+        feed(each, [1, 1], [True, False])
+    assert other.recent_return is not None
+    assert other.finished == statistics.finished == 2
+    assert other.state_dict()["recent_returns"].tolist() == statistics.state_dict()["recent_returns"].tolist()
