@@ -1,0 +1,87 @@
+"""What README and docs show is true: Python examples run, command lines parse, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+from puffer_core.cli.main import main
+from puffer_core.config import resolve
+from puffer_core.plugins import PluginHost
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "packages/*/*.md", "examples/*/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
+EXAMPLES = Sybil([PythonCodeBlockParser(), SkipParser()], pattern="*.md")
+CHECKPOINT_ERROR = 4
+"""What `puffer eval RUN` ends with when everything about it is right but that there is no such run."""
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def commands(path: Path, program: str) -> Iterator[str]:
+    """Lines of shell blocks that start with the program."""
+    for block in re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            line = re.sub(r"\s{2,}#.*$", "", line).removeprefix("$ ").strip()
+            if line.startswith(program + " "):
+                yield line.removeprefix(program + " ")
+
+
+def every_command(program: str) -> list[object]:
+    return [
+        pytest.param(line, id=f"{name(path)}: {line}")
+        for path in DOCUMENTS
+        for line in dict.fromkeys(commands(path, program))
+    ]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_python_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for example in EXAMPLES.parse(path).examples():
+        example.evaluate()
+
+
+@pytest.mark.parametrize("line", [*every_command("puffer"), *every_command("python3 dev.py puffer")])
+def test_command_lines_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    argv = shlex.split(line)
+    if argv[0] == "train" and "--help" not in argv:
+        trainer, source, *options = argv[1:]
+        assert resolve(PluginHost.discover(), trainer, source, argv=options, environ={}).source == source
+    else:
+        assert main(argv) in {0, CHECKPOINT_ERROR}
+
+
+def test_nox_sessions_that_documents_name_exist() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "nox", "--list", "--noxfile", str(ROOT / "noxfile.py")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    sessions = set(re.findall(r"^[*-] (\S+)", listed.stdout, re.M))
+    named = set()
+    for path in DOCUMENTS:
+        for words in re.findall(r"nox -s ([\w -]+)", path.read_text(encoding="utf-8")):
+            named |= set(re.split(" --|  ", words)[0].split())
+    assert named
+    assert named <= sessions | {"NAME"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:\s]+)\)", path.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (path.parent / target).exists()] == []
