@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from beartype import BeartypeConf, FrozenDict, beartype
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Callable[..., Any])
 ROOT = Path(__file__).parent
 SOURCES = sorted(ROOT.glob("packages/*/src"))
 
@@ -35,7 +36,9 @@ def check_shapes(annotated: T) -> T:
     return beartype(conf=SHAPES)(annotated)
 
 
-jaxtyping.install_import_hook(list(numeric_modules()), f"{__name__}.check_shapes")
+# pytest forgets the module `conftest` when it loads another conftest.py, and the hook looks its checker up by name.
+sys.modules["puffer_shape_checks"] = sys.modules[__name__]
+jaxtyping.install_import_hook(list(numeric_modules()), "puffer_shape_checks.check_shapes")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

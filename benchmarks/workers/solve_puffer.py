@@ -6,9 +6,9 @@ import importlib.metadata
 import time
 from pathlib import Path
 
-from puffer_core.config import resolve
 from stopwatch import answer, settings
 
+from puffer_core.config import resolve
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.metrics import JsonlLogger
 from puffer_core.plan import VectorConfig

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from puffer_core.config import resolve
 from stopwatch import Stopwatch, answer, settings
 
+from puffer_core.config import resolve
 from puffer_core.plugins import PluginHost
 from puffer_core.run.context import RunContext
 

@@ -25,7 +25,7 @@ class Actor(CategoricalMixin, Model):
         CategoricalMixin.__init__(self)
         self.network = network(self.num_observations, self.num_actions)
 
-    def compute(self, inputs, role):  # noqa: ARG002  skrl passes it by position
+    def compute(self, inputs, role):
         return self.network(inputs["observations"]), {}
 
 
@@ -35,7 +35,7 @@ class Critic(DeterministicMixin, Model):
         DeterministicMixin.__init__(self)
         self.network = network(self.num_observations, 1)
 
-    def compute(self, inputs, role):  # noqa: ARG002  skrl passes it by position
+    def compute(self, inputs, role):
         return self.network(inputs["observations"]), {}
 
 
