@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_.][a-z0-9]+)*", re.ASCII)
+_ENV_ID = re.compile(r"\w[\w.:/-]*", re.ASCII)
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -32,6 +33,8 @@ class Spec:
 
     KIND: ClassVar[str] = "component"
     CAPABILITIES: ClassVar[frozenset[str]] = frozenset()
+    NAME: ClassVar[re.Pattern[str]] = _NAME
+    NAMED: ClassVar[str] = "lower case letters, digits, '-', '_' and '.'"
 
     name: str
     summary: str
@@ -43,8 +46,8 @@ class Spec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "backends", frozenset(self.backends))
         object.__setattr__(self, "capabilities", frozenset(self.capabilities))
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"{self.KIND} name {self.name!r}: expected lower case letters, digits, '-', '_' and '.'")
+        if not self.NAME.fullmatch(self.name):
+            raise ValueError(f"{self.KIND} name {self.name!r}: expected {self.NAMED}")
         for field, value in (("target", self.target), ("config", self.config)):
             if (value or field == "target") and not _TARGET.fullmatch(value):
                 raise ValueError(f"{self.KIND} {self.name}: {field} is {value!r}, expected 'module:Attribute'")
@@ -62,12 +65,22 @@ class EnvSpec(Spec):
     - `"gymnasium"`: one `gymnasium.Env`; `target(**options)`; core batches it.
     - `"vector"`: a `VectorEnv`; `target(num_envs, **options)`.
     - `"device"`: a `DeviceEnv`, two pure functions over `ops`; `target(**options)`.
+
+    `arguments` are keyword arguments that the target is always given beside the options, as (name, value) pairs:
+    one target then serves a family of envs, and a resolver says which one is meant. The name of a resolved env is
+    its id in that family (`CartPole-v1`, `ALE/Pong-v5`), so upper case, `/` and `:` are allowed too.
     """
 
     KIND: ClassVar[str] = "env"
-    CAPABILITIES: ClassVar[frozenset[str]] = frozenset({"action-mask", "cost", "global-state", "multi-agent", "snapshot"})
+    CAPABILITIES: ClassVar[frozenset[str]] = frozenset(
+        {"action-mask", "cost", "global-state", "multi-agent", "snapshot"}
+    )
+
+    NAME: ClassVar[re.Pattern[str]] = _ENV_ID
+    NAMED: ClassVar[str] = "letters, digits, '-', '_', '.', '/' and ':'"
 
     interface: Literal["gymnasium", "vector", "device"] = "gymnasium"
+    arguments: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,87 @@
+"""Making an environment from its target: options checked by name, failures with the command that mends them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from puffer_core.errors import EnvError, PufferError, UsageError, did_you_mean
+
+_PIP = re.compile(r"pip install [^`'\n]+[^`'\n.,;: ]")
+_OPTION_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def check_options(
+    name: str, target: Callable[..., Any], options: Mapping[str, Any], *, also: Iterable[str] = (), skip: int = 0
+) -> None:
+    """Refuse options that calling `target` would not take; a target with `**kwargs` takes any.
+
+    Args:
+        name: the environment, for the message.
+        target: what is called with the options.
+        options: by name.
+        also: names that are taken beside those of the target.
+        skip: number of leading parameters that are not options.
+
+    Raises:
+        UsageError: an unknown option; names the nearest.
+
+    Example:
+        >>> def make(gravity=9.8, length=1.0): ...
+        >>> check_options("pole", make, {"gravity": 1.6})
+        >>> check_options("pole", make, {"gravitty": 1.6})
+        Traceback (most recent call last):
+        puffer_core.errors.UsageError: pole has no option 'gravitty'
+        Did you mean gravity?
+    """
+    try:
+        parameters = list(inspect.signature(target).parameters.values())[skip:]
+    except (TypeError, ValueError):  # compiled code without a signature
+        return
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [*(parameter.name for parameter in parameters if parameter.kind in _OPTION_KINDS), *also]
+    for option in options:
+        if option not in known:
+            remedy = did_you_mean(option, known) if known else "It has none."
+            raise UsageError(f"{name} has no option {option!r}", remedy=remedy)
+
+
+@contextmanager
+def making(name: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Turn whatever an environment raises while it is made into an error that says what to do.
+
+    Raises:
+        EnvError: names the environment, its options, the cause, and the package to install if one is missing.
+    """
+    try:
+        yield
+    except PufferError:
+        raise
+    except (Exception, SystemExit) as error:
+        given = f" with {', '.join(f'{key}={value!r}' for key, value in options.items())}" if options else ""
+        raise EnvError(
+            f"{name} cannot be made{given}: {type(error).__name__}: {error}", remedy=install_hint(error)
+        ) from error
+
+
+def install_hint(error: BaseException) -> str:
+    """The command that installs what is missing; empty if nothing is.
+
+    Example:
+        >>> install_hint(ModuleNotFoundError("No module named 'ale_py'", name="ale_py"))
+        'Install it: pip install ale-py'
+    """
+    commands = _PIP.findall(str(error)) if isinstance(error, ImportError) or _is_missing_dependency(error) else []
+    if not commands and isinstance(error, ModuleNotFoundError) and error.name:
+        commands = [f"pip install {error.name.partition('.')[0].replace('_', '-')}"]
+    return f"Install it: {' and '.join(commands)}" if commands else ""
+
+
+def _is_missing_dependency(error: BaseException) -> bool:
+    from gymnasium.error import DependencyNotInstalled
+
+    return isinstance(error, DependencyNotInstalled)

@@ -1,0 +1,272 @@
+"""Serial mode: single Gymnasium envs, stepped one after another in this process, as one vector env."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
+
+import gymnasium
+import numpy as np
+from jaxtyping import Shaped
+
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
+from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.layout import Layout
+from puffer_core.vector.rows import RowError, RowWriter, Slot, slots_of
+
+Env: TypeAlias = "gymnasium.Env[Any, Any]"
+
+_FAULTS = (Exception, SystemExit)  # SystemExit too: an env must not be able to end the run silently
+
+
+def environment_seed(seed: int, index: int) -> int:
+    """The seed of environment `index` in a run seeded with `seed`, in 0..2**31-1.
+
+    It depends on nothing else, so a row plays the same episodes whatever the number of envs and wherever they are
+    stepped. 31 bits, because many simulators keep their seed in a C int.
+
+    Example:
+        >>> environment_seed(0, 1) == environment_seed(0, 1) != environment_seed(0, 2)
+        True
+    """
+    return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint32)[0] >> 1)
+
+
+class SerialVectorEnv:
+    """A `VectorEnv` over `num_envs` objects of `gymnasium.Env`, one row each.
+
+    An env that puts `"action_mask"` into the info of its `reset` must do so in every info; the mask then stands in
+    the slots and `spec.action_mask` is True. To find out, environment 0 is reset once while this is built, if its
+    actions are choices. Infos are those of `step`; those of `reset` are read for the mask only.
+
+    Args:
+        make: gives a new `gymnasium.Env`; called `num_envs` times.
+        num_envs: >= 1.
+        id: stands in the spec and in messages.
+
+    Raises:
+        EnvError: an env could not be made, or differs in its spaces from the first.
+        UnsupportedError: a space that has no layout.
+
+    Example:
+        >>> env = SerialVectorEnv(lambda: gymnasium.make("CartPole-v1"), 2, id="CartPole-v1")
+        >>> slots = EnvBuffers.allocate(env.spec, 3)
+        >>> env.bind(slots)
+        >>> env.reset(seed=0)
+        >>> env.step(np.array([0, 1]), slot=1)
+        []
+        >>> slots.reward[1]
+        array([1., 1.], dtype=float32)
+        >>> env.close()
+    """
+
+    spec: VectorEnvSpec
+
+    def __init__(self, make: Callable[[], Env], num_envs: int, *, id: str) -> None:
+        self._id = id
+        self._num_envs = num_envs
+        self._seeds: Sequence[int | None] = [None] * num_envs
+        self._slots: list[Slot] = []
+        self._infos: list[tuple[int, Mapping[str, Any]]] | None = None
+        self._envs: list[Env] = []
+        try:
+            for i in range(num_envs):
+                self._envs.append(self._guarded(i, "init", make))
+                self._check_spaces(i)
+            self.spec = self._describe()
+        except BaseException:
+            self.close()
+            raise
+        self._steps = [env.step for env in self._envs]
+        self._write = RowWriter(self.spec.observation, self.spec.action.mask_size)
+
+    def _describe(self) -> VectorEnvSpec:
+        env = self._envs[0]
+        action = self._layout("action", env.action_space)
+        masked = bool(action.mask_size) and "action_mask" in self._guarded(0, "reset", lambda: env.reset(seed=0)[1])
+        return VectorEnvSpec.single_agent(
+            id=self._id,
+            num_envs=self._num_envs,
+            observation=self._layout("observation", env.observation_space),
+            action=action,
+            action_mask=masked,
+            max_episode_steps=env.spec.max_episode_steps if env.spec else None,
+        )
+
+    def _layout(self, name: str, space: gymnasium.Space[Any]) -> Layout:
+        try:
+            return Layout.of(space)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{self._id}, {name} space: {error.message}", remedy=error.remedy) from None
+
+    def _check_spaces(self, i: int) -> None:
+        for name in ("observation_space", "action_space"):
+            first, own = (getattr(env, name, None) for env in (self._envs[0], self._envs[i]))
+            if not isinstance(own, gymnasium.Space):
+                raise EnvError(f"{self._id}: {name} is {own!r}, expected a gymnasium.Space")
+            if own != first:
+                raise EnvError(f"{self._id}: environment {i} has {name} {own}, environment 0 has {first}")
+
+    def bind(self, buffers: EnvBuffers) -> None:
+        """Take the slots to write into; they stay the caller's.
+
+        Raises:
+            ShapeError: they have not this env's rows.
+        """
+        rows = buffers.reward.shape[1]
+        if rows != self._num_envs:
+            raise ShapeError(f"{self._id} has {self._num_envs} rows, the buffers have {rows}")
+        buffers.active[...] = True
+        self._slots = slots_of(buffers)
+
+    def reset(self, seed: int) -> None:
+        """Start every environment anew and write slot 0; environment `i` gets `environment_seed(seed, i)`.
+
+        Raises:
+            EnvError: an env raised, or its observation does not fit its space.
+        """
+        slot = self._slot(0)
+        slot.terminated[...] = slot.truncated[...] = False
+        slot.reward[...] = 0.0
+        self._infos = None
+        self._seeds = [environment_seed(seed, i) for i in range(self._num_envs)]
+        try:
+            begun = [self._begin_episode(i, seed) for i, seed in enumerate(self._seeds)]
+            self._write.observations(slot, [observation for observation, _ in begun])
+            self._write.masks(slot, [info for _, info in begun])
+        except RowError as error:
+            self._fail(error.row, "reset", error)
+
+    def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
+        """`send`, then `recv`.
+
+        Args:
+            action: one action a row, in the action space's own numbering.
+            slot: the slot to write, in 1..slots-1.
+
+        Raises:
+            EnvError: an env raised, or what it returned does not fit its space; names the env, its seed and the cause.
+            ShapeError: `action` has not one action a row, or floats where choices are expected.
+        """
+        self.send(action, slot)
+        return self.recv()
+
+    def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
+        """Do the whole step: nothing here could go on in the background."""
+        views = self._slot(slot)
+        outcomes: list[Any] = []
+        append = outcomes.append
+        try:
+            for step, chosen in zip(self._steps, self._own_actions(action), strict=True):
+                append(step(chosen))
+        except _FAULTS as error:
+            self._fail(len(outcomes), "step", error)
+        try:
+            self._infos = self._write_outcomes(views, outcomes)
+        except RowError as error:
+            self._fail(error.row, "step", error)
+
+    def _write_outcomes(self, slot: Slot, outcomes: list[Any]) -> list[tuple[int, Mapping[str, Any]]]:
+        try:
+            columns = zip(*outcomes, strict=True)
+            observations, rewards, terminated, truncated, infos = map(list, columns)
+        except (TypeError, ValueError):
+            raise _malformed(outcomes) from None
+        said = [(i, info) for i, info in enumerate(infos) if info] if any(infos) else []
+        slot.terminated.fill(0)
+        slot.truncated.fill(0)
+        if any(terminated) or any(truncated):
+            slot.terminated[:], slot.truncated[:] = terminated, truncated
+            for i in np.flatnonzero(slot.terminated | slot.truncated).tolist():
+                self._write.final_observation(slot, i, observations[i])
+                observations[i], infos[i] = self._begin_episode(i, None)
+        self._write.observations(slot, observations)
+        self._write.rewards(slot, rewards)
+        self._write.masks(slot, infos)
+        return said
+
+    def recv(self) -> Infos:
+        """The infos of the step that `send` made.
+
+        Raises:
+            UsageError: nothing was sent.
+        """
+        infos, self._infos = self._infos, None
+        if infos is None:
+            raise UsageError(f"{self._id}: recv without a send before it")
+        return infos
+
+    def snapshot(self) -> State:
+        """Not possible: the Gymnasium interface gives no access to an env's state."""
+        raise UnsupportedError(f"{self._id}: a Gymnasium env cannot give its state; spec.snapshot is False")
+
+    def restore(self, state: State) -> None:
+        """Not possible either."""
+        raise UnsupportedError(f"{self._id}: a Gymnasium env cannot take back a state; spec.snapshot is False")
+
+    def close(self) -> None:
+        """Close every env, also when one of them raises; then raise for the first that did. Safe to call twice.
+
+        Raises:
+            EnvError: an env's `close` raised.
+        """
+        envs, self._envs = self._envs, []
+        self._slots = []
+        failed: EnvError | None = None
+        for i, env in enumerate(envs):
+            try:
+                self._guarded(i, "close", env.close)
+            except EnvError as error:
+                failed = failed or error
+        if failed:
+            raise failed
+
+    def _slot(self, slot: int) -> Slot:
+        if not self._slots:
+            raise UsageError(f"{self._id}: reset or step before bind, or after close")
+        return self._slots[slot]
+
+    def _own_actions(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """A copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
+        layout = self.spec.action
+        loses = action.dtype.kind == "f" != layout.dtype.kind
+        if loses or len(action) != self._num_envs or action.shape[1:] != layout.shape:
+            raise ShapeError(
+                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} "
+                f"{(self._num_envs, *layout.shape)}"
+            )
+        return action.astype(layout.dtype)
+
+    def _begin_episode(self, i: int, seed: int | None) -> tuple[Any, Mapping[str, Any]]:
+        try:
+            observation, info = self._envs[i].reset(seed=seed)
+        except _FAULTS as error:
+            self._fail(i, "reset", error)
+        return observation, info
+
+    def _guarded(self, i: int, phase: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except _FAULTS as error:
+            self._fail(i, phase, error)
+
+    def _fail(self, i: int, phase: str, error: BaseException) -> NoReturn:
+        """Say which environment failed, when, how it was seeded and why; what is already said passes through."""
+        if isinstance(error, PufferError) and not isinstance(error, RowError):
+            raise error
+        what = error.message if isinstance(error, RowError) else f"{type(error).__name__}: {error}"
+        seed = self._seeds[i]
+        seeded = "" if seed is None else f", seed {seed}"
+        raise EnvError(
+            f"{self._id}: environment {i} of {self._num_envs} failed in {phase}{seeded}: {what}",
+            remedy="" if seed is None else f"to see it alone: make one such env and call reset(seed={seed})",
+        ) from error
+
+
+def _malformed(outcomes: list[Any]) -> RowError:
+    for i, outcome in enumerate(outcomes):
+        if not isinstance(outcome, tuple) or len(outcome) != 5:
+            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)
+            return RowError(i, f"step gave {got}, expected observation, reward, terminated, truncated, info")
+    raise AssertionError("every outcome is a tuple of five")
