@@ -13,6 +13,7 @@ from puffer_core.arrays import Array
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Outputs
 from puffer_core.distributions.families import (
+    FIXED_LOGIT,
     INVALID_LOGIT,
     Bernoulli,
     Categorical,
@@ -138,7 +139,7 @@ def _mask_bits(ops: Ops, logits: Array, mask: Array | None) -> Array:
     zero, one = pairs[..., 0], pairs[..., 1]
     only_one = ops.logical_and(one, ops.logical_not(zero))
     only_zero = ops.logical_and(zero, ops.logical_not(one))
-    return ops.where(only_one, -INVALID_LOGIT, ops.where(only_zero, INVALID_LOGIT, logits))
+    return ops.where(only_one, FIXED_LOGIT, ops.where(only_zero, -FIXED_LOGIT, logits))
 
 
 def _side_by_side(ops: Ops, logits: Array, sizes: tuple[int, ...]) -> Array:

@@ -16,6 +16,9 @@ INVALID_LOGIT = -1e38
 """Stands in for the logit of an action that is masked. Finite, so that neither `0 * log p` nor a row without any
 valid action gives NaN; below every logit of a network, so that the action's probability is exactly 0."""
 
+FIXED_LOGIT = 1e4
+"""Log odds of a bit that a mask fixes at 1, and negated at 0: certain, and small enough that `p * logit` vanishes."""
+
 _TINY = 1e-37
 _LOG_2_PI = math.log(2 * math.pi)
 
@@ -153,7 +156,7 @@ class Bernoulli:
 
     def sample(self, rng: Rng, /) -> Integer[Array, "..."]:
         """`[*lead, *shape]`, 0 or 1."""
-        noise = self.ops.uniform(rng, tuple(self.logits.shape))
+        noise = self.ops.uniform(rng, tuple(self.logits.shape)) + _TINY  # never below the probability of a fixed bit
         return self._bits(noise < self.probability)
 
     def mode(self) -> Integer[Array, "..."]:
