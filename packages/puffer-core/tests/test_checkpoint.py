@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from puffer_core import checkpoint
 from puffer_core.checkpoint import LATEST, MANIFEST, Saved, completed, is_sound, load, save
 from puffer_core.errors import CheckpointError, ResourceError
@@ -60,7 +61,7 @@ def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_one_component_is_read_without_the_others(saved: Path) -> None:
     damage(saved / "trainer.safetensors")
     assert set(load(saved, ["policy"]).states) == {"policy"}
-    with pytest.raises(CheckpointError, match="trainer.safetensors is damaged"):
+    with pytest.raises(CheckpointError, match=r"trainer\.safetensors is damaged"):
         load(saved)
 
 
@@ -93,7 +94,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "half a manifest": (lambda path: (path / MANIFEST).write_bytes(b'{"format": '), "cannot be read"),
     "a list": (lambda path: (path / MANIFEST).write_bytes(b"[]"), "does not describe"),
     "another format": (lambda path: rewrite(path, format="zip"), "does not describe"),
-    "a newer version": (lambda path: rewrite(path, version=2), "format version 2.*\n.*newer"),
+    "a newer version": (lambda path: rewrite(path, version=2), r"format version 2.*\n.*newer"),
     "a version that is no number": (lambda path: rewrite(path, version="1"), "format version '1'"),
     "a key nobody knows": (lambda path: rewrite(path, extra=1), "wrong at extra"),
     "a wrong type": (lambda path: rewrite(path, step="x"), "wrong at step"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from puffer_core.durable import json_bytes, parse_json, replace_file, write_file
 
 

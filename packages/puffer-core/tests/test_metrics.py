@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from puffer_core.contracts.logger import MetricLogger, RunInfo
 from puffer_core.metrics import METRICS, JsonlLogger, LoggerFanout, read_metrics
 

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+
 from puffer_core.contracts.checkpointable import Checkpointable
 from puffer_core.errors import CheckpointError
 from puffer_core.seeding import Streams
-
 
 FIRST_NUMBERS = [569, 974, 822, 138]
 FIRST_FIXED = 3496226756810227621

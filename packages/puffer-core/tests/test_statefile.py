@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from puffer_core.errors import CheckpointError
 from puffer_core.statefile import decode, encode
 
@@ -65,7 +66,7 @@ def test_views_are_saved_as_they_read_not_as_they_lie() -> None:
 
 def test_numpy_scalars_come_back_as_arrays_without_axes() -> None:
     restored = decode(encode({"x": np.float64(0.1), "n": np.int64(3)}))
-    assert restored["x"].shape == () and restored["x"] == 0.1 and restored["n"].dtype == np.int64
+    assert (restored["x"].shape, float(restored["x"]), restored["n"].dtype) == ((), 0.1, np.int64)
 
 
 def test_arrays_of_another_engine_go_through_the_converter() -> None:

@@ -22,6 +22,7 @@ _LINE_SECONDS = 2.0
 _SHARE = 0.01  # of the run's time that the live display may cost
 _CELL = 26
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_PLAIN_AREAS = frozenset({"episode", "policy"})  # their metrics are clear without the area's name
 _SHOWN_ELSEWHERE = frozenset({"episode/return_recent", "episode/count"})
 
 
@@ -292,12 +293,16 @@ class Frame:
         yield [(run.trainer, "bold cyan"), (" on ", ""), (run.source, "bold"), (f"  {run.directory}", "dim")]
         yield self._bar(width, ascii_only)
         yield [(f"{progress.step:,} / {progress.total:,} {unit}  ", ""), (f"{progress.pace:,.0f}/s", "green")]
-        times = [(f"{clock(progress.seconds)} passed  {progress.remaining} left", "")]
-        times += [(f"  {name} {share:.0%}", "dim") for name, share in progress.split.items()]
-        yield times
+        passed = f"{clock(progress.seconds)} passed  {progress.remaining} left"
+        split = "  ".join(f"{name} {share:.0%}" for name, share in progress.split.items())
+        if len(passed) + len(split) + 2 <= width:
+            yield [(f"{passed}  ", ""), (split, "dim")]
+        else:
+            yield [(passed, "")]
+            yield [(split, "dim")]
         if progress.returns and not ascii_only:
             value = figure(progress.returns[-1])
-            yield [("return ", "dim"), (sparkline(progress.returns, width - 20), "green"), (f" {value}", "bold")]
+            yield [("returns ", "dim"), (sparkline(progress.returns, width - 21), "green"), (f" {value}", "bold")]
         yield from self._table(width)
 
     def _bar(self, width: int, ascii_only: bool) -> list[tuple[str, str]]:
@@ -317,10 +322,11 @@ class Frame:
         columns = max(1, width // _CELL)
         rows = -(-len(names) // columns)
         for row in range(rows):
-            yield [part for name in names[row::rows] for part in _cell(name, metrics[name], min(_CELL, width))]
+            yield [part for name in names[row::rows] for part in _cell(name, metrics[name], width // columns)]
 
 
 def _cell(name: str, value: float, width: int) -> list[tuple[str, Any]]:
     shown = figure(value)
-    label = name.replace("/", " ")[: width - len(shown) - 3]
+    area, _, what = name.rpartition("/")
+    label = (what if area in _PLAIN_AREAS else name).replace("/", " ").replace("_", " ")[: width - len(shown) - 3]
     return [(label.ljust(width - len(shown) - 2), "dim"), (shown + "  ", "bold")]

@@ -36,7 +36,7 @@ class JsonlLogger:
         {"step": 8, "episode/return": null, "loss": 0.5}
     """
 
-    def __init__(self, config: Any = None) -> None:  # noqa: ARG002  loggers are built with their options; it has none
+    def __init__(self, config: Any = None) -> None:
         self._file: IO[str] | None = None
         self._keys: list[str] = []
         self._flushed = 0.0

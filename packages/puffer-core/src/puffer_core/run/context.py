@@ -18,7 +18,7 @@ from puffer_core.errors import PluginError, UnsupportedError, UsageError
 from puffer_core.plan import Component, RunPlan
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.seeding import Streams
-from puffer_core.specs import EnvSpec, PolicySpec, Spec
+from puffer_core.specs import PolicySpec, Spec
 
 EVALUATION_ROWS = 32
 """Environments of an evaluation, at most: enough for speed, few enough for memory."""
@@ -176,13 +176,10 @@ def make_env(host: PluginHost, provided: Provided, options: dict[str, Any], vect
 
     Raises:
         EnvError: it cannot be made.
-        UnsupportedError: it is a device env, which nothing collects from yet.
+        UnsupportedError: it is of a kind that nothing collects from yet.
     """
     from puffer_core.vector import make_vector_env
 
-    assert isinstance(provided.spec, EnvSpec)
-    if provided.spec.interface == "device":
-        raise UnsupportedError(f"{provided.spec.name} is a device env, and collecting from those is not possible yet")
     env: VectorEnv = make_vector_env(provided, host.load(provided), options, vector)
     return env
 

@@ -1,0 +1,158 @@
+"""Puffer from Python: train, evaluate, and act with what was learned."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from puffer_core.checkpoint import MANIFEST
+from puffer_core.contracts.backend import Backend
+from puffer_core.contracts.policy import Agent
+from puffer_core.errors import CheckpointError
+from puffer_core.evaluation import Evaluation
+from puffer_core.evaluation import evaluate as play
+from puffer_core.loaded_policy import LoadedPolicy, load_agent
+from puffer_core.plan import VectorConfig
+from puffer_core.plugins import PluginHost, Provided
+from puffer_core.run.context import EVALUATION_ROWS, make_env
+from puffer_core.run.directory import Run
+from puffer_core.seeding import Streams
+from puffer_core.specs import PolicySpec
+
+__all__ = ["Evaluation", "LoadedPolicy", "Run", "evaluate", "load_policy", "train"]
+
+
+def train(
+    trainer: str,
+    *,
+    env: str | None = None,
+    dataset: str | None = None,
+    config: str | Path | None = None,
+    host: PluginHost | None = None,
+    quiet: bool = True,
+    **options: Any,
+) -> Run:
+    """Train, and evaluate what was learned. The same as `puffer train`.
+
+    Args:
+        trainer: its name: `ppo`, `name@distribution`, or `py:module:Class`.
+        env: id of the env to learn in: `cartpole`, `gymnasium:CartPole-v1`.
+        dataset: what to learn from instead, for trainers that learn from data.
+        config: a TOML file of options, which `options` override.
+        host: the plugins; discovered where None.
+        quiet: show nothing while it trains.
+        options: those of `puffer train TRAINER --help` with underscores (`total_steps=1000`, `seed=1`,
+            `run="runs/mine"`, `learning_rate=1e-3`); those of components as a dict (`vector={"num_envs": 4}`,
+            `policy={"hidden_sizes": [32]}`), or the name of another component (`policy="mlp"`).
+
+    Returns:
+        The run; `run.evaluation` is what it reached.
+
+    Raises:
+        UsageError: an unknown name, or an option that is not valid.
+        RunStopped: a signal ended it; it was saved before.
+    """
+    from puffer_core.config import resolve
+    from puffer_core.run.loop import execute
+
+    host = host or PluginHost.discover()
+    plan = resolve(host, trainer, env or dataset, overrides=options | {"quiet": quiet}, file=config)
+    if quiet:
+        return execute(plan, host)
+    from puffer_core.console import make_display
+
+    return execute(plan, host, display=make_display())
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    episodes: int = 100,
+    seed: int | None = None,
+    deterministic: bool = True,
+    host: PluginHost | None = None,
+) -> Evaluation:
+    """Play whole episodes with a trained policy, in envs of their own.
+
+    Args:
+        run: the run, its directory (its last checkpoint is used), or the directory of one of its checkpoints.
+        episodes: how many, >= 1.
+        seed: of envs and sampling, 0..2**63-1; where None, the seed of the run's own evaluations, which depends
+            on the run's seed alone.
+        deterministic: take the mode of the policy's distribution instead of sampling.
+        host: the plugins; discovered where None.
+
+    Raises:
+        CheckpointError: not a run, or nothing sound to load in it.
+        EnvError: the env cannot be made.
+    """
+    host = host or PluginHost.discover()
+    found, path = locate(run)
+    agent, provided, _ = load_agent(path, host)
+    backend = _backend(found, provided, host)
+    if seed is None:
+        seed = Streams(int(_option(found, "seed"))).fixed("evaluation")
+    options = dict(_option(found, "env"))
+    vector = VectorConfig.model_validate(_option(found, "vector") | {"num_envs": min(episodes, EVALUATION_ROWS)})
+    with closing(make_env(host, host.find_env(_option(found, "source")), options, vector)) as env:
+        placed = Agent(agent.policy, backend.to_device(agent.params))
+        return play(placed, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+
+
+def load_policy(
+    run: Run | str | Path, *, deterministic: bool = True, seed: int = 0, host: PluginHost | None = None
+) -> LoadedPolicy:
+    """A trained policy as a function: `load_policy(run)(observation)` is an action.
+
+    Args:
+        run: the run, its directory (its last checkpoint is used), or the directory of one of its checkpoints.
+        deterministic: take the mode of the policy's distribution instead of sampling.
+        seed: of sampling.
+        host: the plugins; discovered where None.
+
+    Raises:
+        CheckpointError: not a run, or nothing sound to load in it.
+    """
+    host = host or PluginHost.discover()
+    found, path = locate(run)
+    agent, provided, _ = load_agent(path, host)
+    backend = _backend(found, provided, host)
+    placed = Agent(agent.policy, backend.to_device(agent.params))
+    return LoadedPolicy(placed, backend, deterministic=deterministic, seed=seed)
+
+
+def locate(run: Run | str | Path) -> tuple[Run, Path]:
+    """A run and the checkpoint of it that is meant: the one named, or else the last.
+
+    Raises:
+        CheckpointError: not a run or a checkpoint of one.
+    """
+    if isinstance(run, Run):
+        return run, run.latest
+    path = Path(run)
+    if (path / MANIFEST).exists():
+        return Run(path.resolve().parent.parent), path
+    found = Run(path)
+    return found, found.latest
+
+
+def _backend(run: Run, policy: Provided, host: PluginHost) -> Backend:
+    """NumPy where the policy runs on it, else the engine that the run was trained on."""
+    from puffer_core.numpy_backend import NumpyBackend
+
+    assert isinstance(policy.spec, PolicySpec)
+    if not policy.spec.backends or "numpy" in policy.spec.backends:
+        return NumpyBackend()
+    options = dict(_option(run, "backend"))
+    provided = host.find("backend", options.pop("name"))
+    model = host.load_config(provided)
+    backend: Backend = host.load(provided)(model(**options) if model else options)
+    return backend
+
+
+def _option(run: Run, name: str) -> Any:
+    try:
+        return run.config[name]
+    except KeyError as error:
+        raise CheckpointError(f"{run.directory}: its config.json has no {name!r}") from error

@@ -1,0 +1,165 @@
+"""A trained policy, read from a checkpoint: made again by its plugin, and callable on observations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from puffer_core.acting import make_actor
+from puffer_core.arrays import Tree
+from puffer_core.checkpoint import load
+from puffer_core.contracts.backend import Backend
+from puffer_core.contracts.policy import Agent, PolicyInterface
+from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
+from puffer_core.layout import Layout
+from puffer_core.manifest import Manifest, PolicyEntry
+from puffer_core.plugins import PluginHost, Provided
+
+
+def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]:
+    """The policy of a checkpoint with its parameters as NumPy arrays, who provides it, and the manifest.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged, names no policy, or its policy's plugin is not installed.
+    """
+    saved = load(path, ["policy"])
+    entry = saved.manifest.policy
+    if entry is None:
+        raise CheckpointError(
+            f"{path}: the trainer made its policy itself, so nothing says how to make it again",
+            remedy="a trainer takes its policy from context.policy()",
+        )
+    provided = _find(path, entry, host)
+    interface = PolicyInterface(
+        observation=Layout.from_json(entry.observation),
+        action=Layout.from_json(entry.action),
+        global_state=Layout.from_json(entry.global_state) if entry.global_state else None,
+        outputs=frozenset(entry.outputs),
+    )
+    model = host.load_config(provided)
+    config = model.model_validate(entry.config) if model else entry.config
+    return Agent(host.load(provided)(config, interface), saved.states["policy"]), provided, saved.manifest
+
+
+def _find(path: Path, entry: PolicyEntry, host: PluginHost) -> Provided:
+    if not entry.distribution:
+        return host.find("policy", f"py:{entry.target}")
+    try:
+        return host.find("policy", f"{entry.name}@{entry.distribution}")
+    except UsageError as error:
+        raise CheckpointError(
+            f"{path}: its policy is {entry.name} of {entry.distribution}, which is not installed",
+            remedy=f"pip install {entry.distribution}",
+        ) from error
+
+
+class LoadedPolicy:
+    """A trained policy as a function of observations. Keeps its memory, if it has one, until `reset`.
+
+    Args:
+        agent: parameters are arrays of `backend`.
+        backend: the engine that acts.
+        deterministic: take the mode of the distribution instead of sampling.
+        seed: of sampling.
+    """
+
+    def __init__(self, agent: Agent, backend: Backend, *, deterministic: bool = True, seed: int = 0) -> None:
+        self.agent = agent
+        self.interface = agent.policy.interface
+        self._backend = backend
+        self._actor = make_actor(agent.policy, backend, deterministic=deterministic)
+        self._rng = np.random.default_rng(seed)
+        self._rows = 0
+        self._carry: Tree = ()
+        self._reset: Bool[np.ndarray, "rows"] = np.zeros(0, np.bool_)
+        self._previous_action: Any = None
+
+    def __call__(
+        self, observation: Any, *, action_mask: Any = None, global_state: Any = None, previous_reward: Any = None
+    ) -> Any:
+        """The action on one observation, or an action for each of a batch; in the env's own form.
+
+        Args:
+            observation: one value of the env's space, or an array of them `[rows, ...]`. The rows of one batch are
+                separate episodes; their number stays the same until `reset`.
+            action_mask: True for valid actions, `[actions]` or `[rows, actions]`, for a policy that was trained with one.
+            global_state: likewise `[...]` or `[rows, ...]`.
+            previous_reward: the reward of the last step, for a policy that reads it; 0 where None.
+
+        Raises:
+            ShapeError: the observation does not fit the space, or the number of rows changed.
+            UnsupportedError: the policy reads an input that was not given.
+        """
+        batch, single = self._batch(observation)
+        rows = len(batch)
+        if rows != self._rows:
+            self._begin(rows)
+        given = {"action_mask": action_mask, "global_state": global_state, "previous_reward": previous_reward}
+        inputs = self._inputs(batch, {name: _rows(value, single) for name, value in given.items() if value is not None})
+        backend = self._backend
+        rng: Any = self._rng if backend.name == "numpy" else backend.rng(int(self._rng.integers(2**63)))
+        acted = self._actor(
+            self.agent.params, backend.to_device(inputs), self._carry, backend.to_device(self._reset), rng
+        )
+        self._carry = acted["carry"]
+        self._reset = np.zeros(rows, np.bool_)
+        self._previous_action = np.array(backend.to_numpy(acted["action"]))
+        action = np.array(backend.to_numpy(acted["env_action"]))
+        return action[0] if single else action
+
+    def reset(self, rows: Any = None) -> None:
+        """The next observation starts an episode: in every row, or in those where a bool array `[rows]` is True."""
+        if rows is None:
+            self._rows = 0
+            return
+        rows = np.asarray(rows, np.bool_)
+        if rows.shape != (self._rows,):
+            raise ShapeError(f"reset of rows {rows.shape}: the last batch had {self._rows} rows")
+        self._reset = self._reset | rows
+        self._previous_action[rows] = 0
+
+    def _begin(self, rows: int) -> None:
+        if self._rows:
+            raise ShapeError(
+                f"got {rows} observations, and {self._rows} before",
+                remedy="call reset() before another number of episodes begins",
+            )
+        action = self.interface.action
+        self._rows = rows
+        self._reset = np.ones(rows, np.bool_)
+        self._carry = self._backend.to_device(self.agent.policy.initial_carry(rows))
+        dtype = np.float32 if action.dtype.kind == "f" else np.int64
+        self._previous_action = np.zeros((rows, *action.shape), dtype)
+
+    def _batch(self, observation: Any) -> tuple[Shaped[np.ndarray, "rows *observation"], bool]:
+        """Observations as the policy sees them, and whether there was but one."""
+        layout = self.interface.observation
+        shape = np.shape(observation)
+        if shape[len(shape) - len(layout.shape) :] != layout.shape or len(shape) > len(layout.shape) + 1:
+            raise ShapeError(f"an observation has shape {shape}, expected {layout.shape} or (rows, *{layout.shape})")
+        single = len(shape) == len(layout.shape)
+        values = [observation] if single else observation
+        batch = np.zeros((len(values), *layout.shape), layout.dtype)
+        for row, value in enumerate(values):
+            layout.encode(value, batch[row, ...])
+        return batch, single
+
+    def _inputs(self, batch: np.ndarray[Any, Any], given: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+        present: dict[str, Any] = {
+            "observation": batch,
+            "previous_action": self._previous_action,
+            "previous_reward": np.zeros(self._rows, np.float32),
+            **given,
+        }
+        wanted = self.agent.policy.inputs | (given.keys() & {"action_mask"})
+        if missing := sorted(wanted - present.keys()):
+            raise UnsupportedError(f"the policy reads {', '.join(missing)}: give it, as in policy(observation, ...)")
+        return {name: present[name] for name in wanted}
+
+
+def _rows(value: Any, single: bool) -> np.ndarray[Any, Any]:
+    array = np.asarray(value)
+    return array[None] if single else array
