@@ -199,9 +199,7 @@ class NativeVectorEnv:
 
     def _misused(self, action: np.ndarray[Any, Any], slot: int) -> ShapeError:
         if slot not in self._steps:
-            return ShapeError(
-                f"{self._class.__name__}: slot is {slot}, expected 1..{len(self._steps)} of bound buffers"
-            )
+            return ShapeError(f"{self._class.__name__}: slot is {slot}, expected 1..{len(self._steps)}, as bound")
         return ShapeError(f"{self._class.__name__}: actions are {action.shape}, expected {self._action.shape}")
 
     def _explained(self, phase: str, share: int, cause: Exception | None = None) -> PufferError:

@@ -19,7 +19,7 @@ from numba.core.typing import typeof
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
 from numba.np.numpy_support import from_dtype
 
-from puffer_core.errors import UsageError
+from puffer_core.errors import EnvError
 from puffer_env_native.table import Table
 
 BYTES = ir.IntType(8).as_pointer()
@@ -98,6 +98,6 @@ def get_attribute(context: Any, builder: Any, env_type: EnvType, env: Any, name:
 def _set_attribute(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     env_type, value_type = sig.args
     if env_type.table.columns[env_type.table.index[name]].shared:
-        raise UsageError(f"{env_type.table.env_class.__name__}.{name} is an option: a step can't write it")
+        raise EnvError(f"{env_type.table.env_class.__name__}.{name} is an option: a step can't write it")
     data = context.data_model_manager[value_type].as_data(builder, args[1])
     builder.store(data, env_type.pointer(context, builder, args[0], name))

@@ -32,9 +32,20 @@ class Table:
 
     The fields of the record come first, each an array of its own (structure of arrays, so that neighbouring rows
     load as one vector), then what the step reads and writes beside them.
+
+    Raises:
+        UnsupportedError: a nested space.
     """
 
     env_class: type[NativeEnv]
+
+    def __post_init__(self) -> None:
+        for space in (self.observation, self.action):
+            if len(space.leaves) != 1:
+                raise UnsupportedError(
+                    f"{self.env_class.__name__} has the space {space.space}",
+                    remedy="a native env's spaces are Box, Discrete, MultiDiscrete or MultiBinary",
+                )
 
     @cached_property
     def observation(self) -> Layout:
@@ -44,15 +55,9 @@ class Table:
     def action(self) -> Layout:
         return Layout.of(self.env_class.action_space)
 
-    @cached_property
+    @property
     def action_leaf(self) -> Leaf:
-        leaves = self.action.leaves
-        if len(leaves) != 1 or len(self.observation.leaves) != 1:
-            raise UnsupportedError(
-                f"{self.env_class.__name__} has a nested space; a native env's spaces are Box, Discrete, "
-                "MultiDiscrete or MultiBinary"
-            )
-        return leaves[0]
+        return self.action.leaves[0]
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

@@ -1,0 +1,222 @@
+"""Compiled envs are kept between processes, for anyone's env, and made anew when anything they are made of changes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from puffer_core.contracts.env import EnvBuffers
+from puffer_core.errors import EnvError, UnsupportedError
+from puffer_env_native import NativeEnv, cache
+from puffer_env_native.cartpole import CartPole
+from puffer_env_native.machine_code import ObjectFile
+from puffer_env_native.pendulum import Pendulum
+from puffer_env_native.probes import ConstantReward
+
+ENV = """
+    import math
+    from gymnasium.spaces import Box, Discrete
+    from puffer_env_native import NativeEnv
+    from physics import pushed
+
+    class Theirs(NativeEnv):
+        observation_space = Box(-9.0, 9.0, (1,))
+        action_space = Discrete(2)
+        x: float
+
+        def reset(self):
+            self.x = 0.0
+
+        def step(self, action):
+            self.x = pushed(self.x, action)
+            return math.exp(self.x), False
+
+        def observe(self):
+            return self.x
+"""
+
+PHYSICS = """
+    GAIN = 1.0
+
+    def pushed(x, action):
+        return x + GAIN * (2 * action - 1)
+"""
+
+MAIN = """
+    import sys
+    import numpy as np
+    from puffer_core.contracts.env import EnvBuffers
+    from theirs import Theirs
+
+    env = Theirs.batch(3)
+    buffers = EnvBuffers.allocate(env.spec, 2)
+    env.bind(buffers)
+    env.reset(0)
+    env.step(np.array([0, 1, 1]), 1)
+    print(buffers.observation[1, :, 0].tolist(), "numba" in sys.modules)
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A directory with somebody's env, a module that it uses, and a program."""
+    for name, source in (("theirs", ENV), ("physics", PHYSICS), ("main", MAIN)):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+    return tmp_path
+
+
+def ran(directory: Path, **environ: str) -> str:
+    """What the program prints in a process of its own."""
+    kept = {"NUMBA_CACHE_DIR": str(directory / "cache"), "PYTHONDONTWRITEBYTECODE": "1", **environ}
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=directory, env=os.environ | kept, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_second_process_neither_compiles_nor_imports_numba(theirs: Path) -> None:
+    assert ran(theirs) == "[-1.0, 1.0, 1.0] True"
+    assert ran(theirs) == "[-1.0, 1.0, 1.0] False"
+
+
+def test_a_constant_of_another_module_that_changes_is_seen(theirs: Path) -> None:
+    ran(theirs)
+    physics = theirs / "physics.py"
+    physics.write_text(physics.read_text().replace("GAIN = 1.0", "GAIN = 3.0"))
+    assert ran(theirs) == "[-3.0, 3.0, 3.0] True"
+
+
+def test_a_damaged_entry_is_compiled_again(theirs: Path) -> None:
+    ran(theirs)
+    (entry,) = (theirs / "cache").rglob("*.puffer")
+    damaged = bytearray(entry.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    entry.write_bytes(damaged)
+    assert ran(theirs) == "[-1.0, 1.0, 1.0] True"
+    assert ran(theirs) == "[-1.0, 1.0, 1.0] False"
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(theirs: Path) -> None:
+    (theirs / "cache").write_text("a file, where a directory should be")
+    assert ran(theirs) == "[-1.0, 1.0, 1.0] True"
+
+
+def test_the_directory_is_numbas_or_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    assert cache.directory() == tmp_path / "numba" / "puffer-env-native"
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cache.directory() == tmp_path / "cache" / "puffer" / "env-native"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.directory() == tmp_path / ".cache" / "puffer" / "env-native"
+
+
+def test_an_entry_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    code = ObjectFile(("fmod", "exp"), b"\x7fELF\nmachine\ncode")
+    cache.write(tmp_path / "deep" / "entry", code)
+    assert cache.read(tmp_path / "deep" / "entry") == code
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["entry"]
+    assert cache.read(tmp_path / "none") is None
+
+
+def test_fingerprints_tell_envs_apart_and_stay() -> None:
+    envs = (CartPole, Pendulum, ConstantReward)
+    assert len({cache.fingerprint(env) for env in envs}) == 3
+    assert cache.fingerprint(CartPole) == cache.fingerprint(CartPole)
+
+
+def _slow(self: NativeEnv) -> None:
+    self.elapsed = 1
+
+
+def _fast(self: NativeEnv) -> None:
+    self.elapsed = 2
+
+
+def lever(**changes: object) -> type[NativeEnv]:
+    members = {
+        "action_space": Pendulum.action_space,
+        "observation_space": Pendulum.observation_space,
+        "LENGTH": 1.0,
+        "reset": _fast,
+        "__annotations__": {"x": float, "strength": float},
+        "strength": 1.0,
+    }
+    return type("Lever", (NativeEnv,), members | changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"LENGTH": 2.0},
+        {"reset": _slow},
+        {"__annotations__": {"x": int, "strength": float}},
+        {"action_space": ConstantReward.action_space},
+    ],
+)
+def test_whatever_decides_the_code_changes_the_fingerprint(change: dict[str, object]) -> None:
+    assert cache.fingerprint(lever()) == cache.fingerprint(lever())
+    assert cache.fingerprint(lever(**change)) != cache.fingerprint(lever())
+
+
+def test_the_value_of_an_option_is_not_part_of_the_code() -> None:
+    assert cache.fingerprint(lever(strength=2.0)) == cache.fingerprint(lever())
+
+
+class _Bad(NativeEnv):
+    observation_space = ConstantReward.observation_space
+    action_space = ConstantReward.action_space
+
+    def reset(self) -> None: ...
+
+    def observe(self) -> float:
+        return 0.0
+
+
+class Untypable(_Bad):
+    def step(self, action: int) -> tuple[float, bool]:
+        return self.nowhere, True
+
+
+class TooMuchSeen(_Bad):
+    def step(self, _action: int) -> tuple[float, bool]:
+        return 0.0, True
+
+    def observe(self) -> tuple[float, float]:
+        return 0.0, 0.0
+
+
+class WritesItsOption(_Bad):
+    strength: float = 1.0
+
+    def step(self, _action: int) -> tuple[float, bool]:
+        self.strength = 2.0
+        return 0.0, True
+
+
+class Allocates(_Bad):
+    def step(self, action: int) -> tuple[float, bool]:
+        return float(len([action] * action)), True
+
+
+@pytest.mark.parametrize(
+    ("env_class", "error", "message"),
+    [
+        (Untypable, EnvError, "Unknown attribute 'nowhere'"),
+        (TooMuchSeen, EnvError, "TooMuchSeen.observe gives 2 numbers, its observation space has 1"),
+        (WritesItsOption, EnvError, "WritesItsOption.strength is an option: a step can't write it"),
+        (Allocates, UnsupportedError, "Allocates needs Numba's runtime when it steps: NRT_"),
+    ],
+)
+def test_an_env_that_cannot_be_compiled_says_why(env_class: type, error: type, message: str) -> None:
+    env = env_class.batch(1)
+    with pytest.raises(error) as caught:
+        env.bind(EnvBuffers.allocate(env.spec, 2))
+    assert message in str(caught.value)
