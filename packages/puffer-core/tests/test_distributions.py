@@ -24,7 +24,7 @@ Array = np.ndarray
 SPACES = [
     spaces.Discrete(3),
     spaces.MultiDiscrete([2, 4, 3]),
-    spaces.MultiDiscrete([[2, 2], [2, 2]]),
+    spaces.MultiDiscrete(np.array([[2, 2], [2, 2]])),
     spaces.MultiBinary(3),
     spaces.MultiBinary((2, 2)),
     spaces.Box(-1, 1, (2,)),
@@ -49,7 +49,7 @@ def outputs_for(space: gymnasium.Space[Any], lead: tuple[int, ...], seed: int = 
     ("space", "expected"),
     [
         (spaces.Discrete(3, start=5), {"logits": 3}),
-        (spaces.MultiDiscrete([[2, 3], [4, 5]]), {"logits": 14}),
+        (spaces.MultiDiscrete(np.array([[2, 3], [4, 5]])), {"logits": 14}),
         (spaces.MultiBinary((2, 3)), {"logits": 6}),
         (spaces.Box(0, 1, (2, 3)), {"mean": 6}),
         (spaces.Box(0, 1, ()), {"mean": 1}),
@@ -228,7 +228,7 @@ def test_mask_that_does_not_fit_is_named() -> None:
 def test_choices_count_from_start() -> None:
     got = to_env(ops, Layout.of(spaces.Discrete(3, start=-1)), np.array([0, 2]))
     assert got.tolist() == [-1, 1]
-    space = spaces.MultiDiscrete([[2, 3], [2, 2]], start=[[10, 0], [0, -5]])
+    space = spaces.MultiDiscrete(np.array([[2, 3], [2, 2]]), start=np.array([[10, 0], [0, -5]]))
     got = to_env(ops, Layout.of(space), np.array([[[0, 2], [1, 1]]]))
     assert got.tolist() == [[[10, 2], [1, -4]]]
 

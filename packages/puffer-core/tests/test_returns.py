@@ -54,9 +54,10 @@ def slow_gae(value: Any, reward: Any, discount: Any, active: Any, lambda_: float
 
 
 def slow_vtrace(
-    value: Any, reward: Any, discount: Any, log_ratio: Any, active: Any, lambda_: float, rho_clip: float, c_clip: float
+    arrays: list[np.ndarray], active: np.ndarray, lambda_: float, rho_clip: float, c_clip: float
 ) -> tuple[Any, Any]:
     """Espeholt et al. 2018, eq. 1, as the sum over products that it is; advantages of section 4.2."""
+    value, reward, discount, log_ratio = arrays
     steps, rows = reward.shape
     ratio = np.exp(log_ratio)
     target = np.array(value)
@@ -79,7 +80,7 @@ def slow_lambda_return(value: Any, reward: Any, discount: Any, lambda_: float) -
     """The weighted mean of n-step returns (Sutton and Barto 2018, eq. 12.9), for one row."""
     steps = len(reward)
 
-    def n_step(t: int, n: int) -> float:
+    def n_step(t: int, n: int) -> Any:
         total, weight = 0.0, 1.0
         for k in range(t, t + n):
             total += weight * reward[k]
@@ -109,7 +110,7 @@ def test_gae_is_its_definition(rollout: Rollout, lambda_: float) -> None:
 def test_vtrace_is_its_definition(rollout: Rollout, lambda_: float, clips: tuple[float, float]) -> None:
     arrays = [rollout[name] for name in ("value", "reward", "discount", "log_ratio")]
     got = vtrace(ops, *arrays, lambda_=lambda_, rho_clip=clips[0], c_clip=clips[1], active=rollout["active"])
-    advantage, target = slow_vtrace(*arrays, rollout["active"], lambda_, *clips)
+    advantage, target = slow_vtrace(arrays, rollout["active"], lambda_, *clips)
     np.testing.assert_allclose(got.advantage, advantage, atol=1e-9)
     np.testing.assert_allclose(got.target, target, atol=1e-9)
 

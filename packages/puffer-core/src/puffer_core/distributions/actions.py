@@ -167,11 +167,15 @@ def _sized(outputs: Outputs, name: str, size: int) -> Array:
     return outputs[name]
 
 
-@lru_cache(maxsize=64)  # the name of a NumPy dtype costs more to build than an action to sample
 def _dtype(ops: Ops, dtype: np.dtype[Any]) -> Any:
     """The engine's dtype of this name, or the next wider that engines have."""
+    return getattr(ops, _dtype_name(dtype))
+
+
+@lru_cache(maxsize=64)  # the name of a NumPy dtype costs more to build than an action to sample
+def _dtype_name(dtype: np.dtype[Any]) -> str:
     wider = {"int8": "int32", "int16": "int32", "uint16": "int32", "float16": "float32"}
-    return getattr(ops, wider.get(dtype.name, dtype.name))
+    return wider.get(dtype.name, dtype.name)
 
 
 def _only_leaf(action: Layout) -> Leaf:
