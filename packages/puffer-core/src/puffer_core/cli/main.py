@@ -6,40 +6,34 @@ Only argparse, pluggy and importlib-metadata are imported here; a command's own 
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from puffer_core.cli.parser import Parser
 from puffer_core.cli.process import output_is_gone, stdout_on_stderr
-from puffer_core.errors import PluginError, PufferError, UsageError, did_you_mean
+from puffer_core.errors import PluginError, PufferError, ResourceError, UsageError, did_you_mean
 from puffer_core.plugins import PluginHost
 from puffer_core.plugins.faults import describe, one_line
 from puffer_core.specs import import_target
 
-
-class Command(NamedTuple):
-    """A subcommand of the core.
-
-    A module has `add_arguments(parser)` and `run(arguments, host) -> int`. A `"module:function"` is called with the
-    arguments unparsed and the host: what its options are depends on the plugins it is about.
-    """
-
-    target: str
-    summary: str
-
-
 COMMANDS = {
-    "train": Command("puffer_core.cli.train:run_train", "train: puffer train TRAINER [SOURCE] [options]"),
-    "eval": Command("puffer_core.cli.evaluate:run_eval", "evaluate what a run learned: puffer eval RUN"),
-    "envs": Command("puffer_core.cli.listing", "list the environments"),
-    "policies": Command("puffer_core.cli.listing", "list the policies"),
-    "trainers": Command("puffer_core.cli.listing", "list the trainers"),
-    "backends": Command("puffer_core.cli.listing", "list the backends"),
-    "loggers": Command("puffer_core.cli.listing", "list the loggers"),
-    "plugins": Command("puffer_core.cli.plugins", "list the installed plugins, or show one: puffer plugins show NAME"),
+    "train": ("puffer_core.cli.train:run_train", "train: puffer train TRAINER [SOURCE] [options]"),
+    "eval": ("puffer_core.cli.evaluate:run_eval", "evaluate what a run learned: puffer eval RUN"),
+    "envs": ("puffer_core.cli.listing", "list the environments"),
+    "policies": ("puffer_core.cli.listing", "list the policies"),
+    "trainers": ("puffer_core.cli.listing", "list the trainers"),
+    "backends": ("puffer_core.cli.listing", "list the backends"),
+    "loggers": ("puffer_core.cli.listing", "list the loggers"),
+    "plugins": ("puffer_core.cli.plugins", "list the installed plugins, or show one: puffer plugins show NAME"),
 }
+"""The core's subcommands: target and summary of each.
+
+A module has `add_arguments(parser)` and `run(arguments, host) -> int`. A `"module:function"` is called with the
+arguments unparsed and the host: what its options are depends on the plugins it is about.
+"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,6 +63,9 @@ def main(argv: Sequence[str]) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and output_is_gone():
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _print_error(error, describe(error), "Free some space, or write elsewhere.", debug=debug)
+            return ResourceError.exit_code
         remedy = f"A bug in Puffer or in a plugin: `puffer --debug {command} ...` shows the traceback."
         _print_error(error, f"internal error: {describe(error)}", remedy, debug=debug)
         return 1
@@ -156,7 +153,7 @@ def _unknown_command(name: str, host: PluginHost) -> NoReturn:
 
 def _command_help(host: PluginHost) -> str:
     """The list of commands, those of plugins with their provider."""
-    lines = [(name, command.summary) for name, command in COMMANDS.items()]
+    lines = [(name, summary) for name, (_, summary) in COMMANDS.items()]
     for item in host.provided("command"):
         name = item.spec.name if item.spec.name not in COMMANDS else f"{item.spec.name}@{item.distribution}"
         lines.append((name, f"{one_line(item.spec.summary)} ({item.provider})"))

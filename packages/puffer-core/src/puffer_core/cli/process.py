@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from puffer_core.errors import ResourceError
+
 PIPE_CLOSED = 141
 """As for a process that SIGPIPE ended: whoever read our output had enough."""
-OUTPUT_LOST = 6
 
 
 def as_process(command: Callable[[], int]) -> int:
@@ -37,7 +38,7 @@ def as_process(command: Callable[[], int]) -> int:
     except OSError as error:
         _discard_output()
         os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())
-        return OUTPUT_LOST
+        return ResourceError.exit_code
     return code
 
 
@@ -63,12 +64,12 @@ def stdout_on_stderr() -> Iterator[None]:
 
 def output_is_gone() -> bool:
     """Whether stdout or stderr is a pipe that nobody reads any more."""
-    try:
-        _flush(sys.stdout)
-        _flush(sys.stderr)
-    except BrokenPipeError:
-        return True
-    return False
+    import select
+
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
 
 
 def _flush(stream: TextIO | None) -> None:

@@ -61,14 +61,14 @@ class PluginHost:
             UsageError: puffer-core itself was to be blocked.
         """
         manager = HookManager()
-        blocking = Blocking.read(blocked, environ, third_party=third_party)
+        blocking = Blocking(blocked, environ, third_party=third_party)
         with without_working_directory():
             records, provided = admit(manager, blocking)
         return cls(manager, mark_conflicts(records, provided), provided)
 
     def provided(self, kind: str) -> list[Provided]:
         """Everything of a kind (a key of `KINDS`) that usable plugins provide, sorted by name and distribution."""
-        wanted = KINDS[kind].spec
+        _, wanted = KINDS[kind]
         return [item for item in self._provided if isinstance(item.spec, wanted)]
 
     def record(self, name: str) -> PluginRecord:
@@ -186,7 +186,8 @@ def _unpackaged(kind: str, name: str) -> Provided:
     words = "".join(character if character.isalnum() else " " for character in target.rpartition(":")[2].lower())
     label = "-".join(words.split()).lstrip("0123456789-") or kind
     try:
-        return Provided(KINDS[kind].spec(name=label, summary=name, target=target), "", "")
+        _, spec = KINDS[kind]
+        return Provided(spec(name=label, summary=name, target=target), "", "")
     except ValueError as error:
         raise UsageError(
             f"{kind} {name!r}: {error}", remedy="Write py:module:Attribute, as in py:my_package:Mine."

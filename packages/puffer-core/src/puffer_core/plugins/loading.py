@@ -64,15 +64,17 @@ def guarded() -> Iterator[None]:
     Raises:
         RuntimeError: the code replaced builtins; they have been put back.
     """
-    before = dict(vars(builtins))
-    try:
-        with redirect_stdout(sys.stderr):
+    current = vars(builtins)
+    before = dict(current)
+    with redirect_stdout(sys.stderr):
+        try:
             yield
-    finally:
-        replaced = sorted(name for name, value in before.items() if vars(builtins).get(name, before) is not value)
-        vars(builtins).update({name: before[name] for name in replaced})
+        finally:  # uses no builtin: it may be the one that is gone
+            replaced = [name for name, value in before.items() if current.get(name, before) is not value]
+            for name in replaced:
+                current[name] = before[name]
     if replaced:
-        raise RuntimeError(f"it replaced builtins: {', '.join(replaced)}")
+        raise RuntimeError(f"it replaced builtins: {', '.join(sorted(replaced))}")
 
 
 def load(manager: HookManager, installed: Installed) -> tuple[tuple[str, ...], dict[str, list[Spec]]]:
@@ -92,12 +94,13 @@ def load(manager: HookManager, installed: Installed) -> tuple[tuple[str, ...], d
         for entry_point in installed.entry_points:
             names.append(f"{installed.name}:{entry_point.name}")
             with guarded():
-                manager.register(entry_point.load(), name=names[-1])
-                implementations = manager.implementations(names[-1])
-                if not implementations:
-                    raise TypeError(f"{entry_point.value} implements no hook: mark its functions with @hookimpl")
-                for kind, registered in _registered(implementations).items():
-                    specs.setdefault(kind, []).extend(registered)
+                plugin = entry_point.load()
+            manager.register(plugin, name=names[-1])
+            implementations = manager.implementations(names[-1])
+            if not implementations:
+                raise TypeError(f"{entry_point.value} implements no hook: mark its functions with @hookimpl")
+            for kind, registered in _registered(implementations).items():
+                specs.setdefault(kind, []).extend(registered)
             hooks.update(implementations)
         _check_unique(specs)
     except BaseException:
@@ -113,7 +116,8 @@ def _registered(implementations: Mapping[str, pluggy.HookImpl]) -> dict[str, lis
     for kind, (hook, wanted) in KINDS.items():
         if hook not in implementations:
             continue
-        result = implementations[hook].function()
+        with guarded():
+            result = implementations[hook].function()
         if not isinstance(result, list | tuple):
             raise TypeError(f"{hook} returned {type(result).__name__}, expected a list of {wanted.__name__}")
         for spec in result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from puffer_core.specs import (
     BackendSpec,
@@ -42,22 +42,16 @@ RESERVED_COMMANDS = frozenset(
 Status: TypeAlias = Literal["ok", "disabled", "incompatible", "broken", "conflict"]
 
 
-class Kind(NamedTuple):
-    """A kind of component: the hook that registers it, and the class of what the hook returns."""
-
-    hook: str
-    spec: type[Spec]
-
-
-KINDS: dict[str, Kind] = {
-    "env": Kind("puffer_envs", EnvSpec),
-    "policy": Kind("puffer_policies", PolicySpec),
-    "trainer": Kind("puffer_trainers", TrainerSpec),
-    "backend": Kind("puffer_backends", BackendSpec),
-    "logger": Kind("puffer_loggers", LoggerSpec),
-    "checkpointable": Kind("puffer_checkpointables", CheckpointableSpec),
-    "command": Kind("puffer_commands", CommandSpec),
+KINDS: dict[str, tuple[str, type[Spec]]] = {
+    "env": ("puffer_envs", EnvSpec),
+    "policy": ("puffer_policies", PolicySpec),
+    "trainer": ("puffer_trainers", TrainerSpec),
+    "backend": ("puffer_backends", BackendSpec),
+    "logger": ("puffer_loggers", LoggerSpec),
+    "checkpointable": ("puffer_checkpointables", CheckpointableSpec),
+    "command": ("puffer_commands", CommandSpec),
 }
+"""Kinds of component: the hook that registers each, and the class of what that hook returns."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TypeAlias
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:\[[^]]*\])?\s*\(?([^;()@]*)\)?", re.ASCII)
 _SPECIFIER = re.compile(r"(===|==|!=|<=|>=|~=|<|>)\s*(\S+)")
@@ -19,18 +19,10 @@ _VERSION = re.compile(
 _INFINITY = float("inf")
 
 
-class _Version(NamedTuple):
-    """A version as a tuple that sorts as PEP 440 orders versions."""
-
-    epoch: int
-    release: tuple[int, ...]
-    pre: tuple[str, int]
-    post: int
-    dev: float
-
-    @property
-    def is_prerelease(self) -> bool:
-        return self.pre[0] != "z" or self.dev != _INFINITY
+_Version: TypeAlias = tuple[int, tuple[int, ...], tuple[str, int], int, float]
+"""Epoch, release, pre-release, post-release, development release: sorts as PEP 440 orders versions."""
+_FINAL = ("z", 0)
+"""In place of a pre-release, after all of them."""
 
 
 def unmet(requires: Iterable[str], distribution: str, version: str) -> str:
@@ -83,8 +75,8 @@ def _parse(text: str) -> _Version | None:
     if letter:
         pre = (letter, int(number))
     else:
-        pre = ("", 0) if dev and not post else ("z", 0)  # 1.0.dev1 < 1.0a1 < 1.0
-    return _Version(int(epoch or 0), tuple(numbers), pre, int(post) if post else -1, int(dev) if dev else _INFINITY)
+        pre = ("", 0) if dev and not post else _FINAL  # 1.0.dev1 < 1.0a1 < 1.0
+    return int(epoch or 0), tuple(numbers), pre, int(post) if post else -1, int(dev) if dev else _INFINITY
 
 
 def _compare(installed: _Version, operator: str, bound: str, version: str) -> bool:
@@ -101,14 +93,13 @@ def _compare(installed: _Version, operator: str, bound: str, version: str) -> bo
         return True
     if bound.endswith(".*"):
         width = bound.count(".")
-        padded = (*installed.release, *[0] * width)
-        wanted = (*other.release, *[0] * width)
-        return installed.epoch == other.epoch and padded[:width] == wanted[:width]
-    same_release = installed[:2] == other[:2]
+        padded, wanted = ((*version[1], *[0] * width)[:width] for version in (installed, other))
+        return installed[0] == other[0] and padded == wanted
+    kin = installed[:2] == other[:2] and other[2:] == (_FINAL, -1, _INFINITY)  # of the very release that bounds it
     return {
         "==": installed == other,
         "<=": installed <= other,
         ">=": installed >= other,
-        "<": installed < other and not (same_release and installed.is_prerelease and not other.is_prerelease),
-        ">": installed > other and not (same_release and installed.post >= 0 and other.post < 0),
+        "<": installed < other and not kin,  # 2.0rc1 is not below 2.0
+        ">": installed > other and not kin,  # 1.0.post1 is not above 1.0
     }[operator]
