@@ -9,6 +9,8 @@ import torch
 
 from puffer_core.arrays import Params, Tree, is_trainable, map_tree
 
+_engine: Any = torch.autograd.Variable._execution_engine
+
 
 def value_and_grad(
     loss: Callable[..., tuple[torch.Tensor, Tree]], /
@@ -26,11 +28,8 @@ def value_and_grad(
         with torch.enable_grad():
             inputs, leaves = _split_trainable(params)
             value, extra = loss(inputs, *rest)
-            if value.requires_grad:
-                found = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
-            else:
-                found = tuple(map(torch.zeros_like, leaves.values()))
-        return (value.detach(), map_tree(_detach, extra)), dict(zip(leaves, found, strict=True))
+            gradients = _backward(value, leaves)
+        return (value.detach(), map_tree(_detach, extra)), gradients
 
     return differentiated
 
@@ -66,6 +65,25 @@ def _split_trainable(params: Params) -> tuple[Params, dict[str, torch.Tensor]]:
         if is_trainable(name):
             inputs[name] = leaves[name] = params[name].detach().requires_grad_()
     return inputs, leaves
+
+
+def _backward(value: torch.Tensor, leaves: dict[str, torch.Tensor]) -> Params:
+    """`torch.autograd.grad` without its checks in Python, which take 7 % of a PPO minibatch of 256 rows."""
+    if not value.requires_grad:
+        return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+    found = _engine.run_backward(
+        (value,),
+        (torch.ones_like(value),),
+        False,  # noqa: FBT003  keep_graph
+        False,  # noqa: FBT003  create_graph
+        tuple(leaves.values()),
+        True,  # noqa: FBT003  allow_unreachable
+        accumulate_grad=False,
+    )
+    return {
+        name: torch.zeros_like(leaf) if gradient is None else gradient
+        for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
+    }
 
 
 def _detach(x: Any) -> Any:
