@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ class Evaluation:
         (2.0, 1.0, 15.0)
     """
 
-    returns: Float[np.ndarray, "episodes"]
-    lengths: Int[np.ndarray, "episodes"]
+    returns: Float[np.ndarray, "episodes"] = field(repr=False)
+    lengths: Int[np.ndarray, "episodes"] = field(repr=False)
     seed: int
     deterministic: bool
 

@@ -85,7 +85,7 @@ class LoadedPolicy:
         Args:
             observation: one value of the env's space, or an array of them `[rows, ...]`. The rows of one batch are
                 separate episodes; their number stays the same until `reset`.
-            action_mask: True for valid actions, `[actions]` or `[rows, actions]`, for a policy that was trained with one.
+            action_mask: True for valid actions, `[actions]` or `[rows, actions]`, if it was trained with masks.
             global_state: likewise `[...]` or `[rows, ...]`.
             previous_reward: the reward of the last step, for a policy that reads it; 0 where None.
 
