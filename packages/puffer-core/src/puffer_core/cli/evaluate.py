@@ -73,5 +73,5 @@ def _parser() -> Parser:
 
 def _check(flag: str, value: int, least: int, below: int | None) -> None:
     if value < least or (below is not None and value >= below):
-        bounds = f">= {least}" + (f" and < {below}" if below else "")
+        bounds = f">= {least}" + (" and < 2**63" if below else "")
         raise UsageError(f"{flag}: got {value}, expected an integer {bounds}")

@@ -28,7 +28,7 @@ def run_train(argv: list[str], host: PluginHost) -> int:
         PufferError: as configuration and training do.
     """
     if not argv or argv[0] in _HELP:
-        print(usage(host), file=sys.stdout if argv else sys.stderr)  # noqa: T201
+        print(usage(host), file=sys.stdout if argv else sys.stderr)
         return 0 if argv else 2
     trainer, *rest = argv
     if trainer.startswith("-"):

@@ -15,7 +15,7 @@ from puffer_core.errors import PluginError
 
 M = TypeVar("M", bound=BaseModel)
 
-_DESCRIBED = ("type", "parsing", "literal", "enum", "finite", "greater", "less", "multiple", "too_", "string_")
+_DESCRIBED = ("type", "parsing", "literal", "enum", "finite", "greater", "less", "mult", "too_", "string", "missing")
 """Parts of the kinds of error that the words for what is expected cover; of others pydantic's message is shown too."""
 
 

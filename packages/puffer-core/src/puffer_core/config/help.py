@@ -102,6 +102,6 @@ def _text(option: Option) -> str:
     notes = []
     expected = describe(option.annotation)
     if any(sign in expected for sign in "<>,") and not expected.startswith("one of"):
-        notes.append(expected)
+        notes.append(expected.removeprefix("an integer ").removeprefix("a number "))
     notes.append("required" if option.default is REQUIRED else f"default: {show_plain(option.default) or 'empty'}")
     return f"{option.doc} ({'; '.join(notes)})".strip().replace("%", "%%")

@@ -71,7 +71,7 @@ def find_parts(host: PluginHost, trainer: str, layers: list[Layer]) -> Parts:
     source, env = named(layers, keys), None
     partial = _root(chosen, policy, backend, loggers, Section(("env",), open=True))
     if not source.name and (surplus := collect(layers, partial, {}).surplus):
-        layers[-1].data["source"] = surplus[0]
+        layers[-1].data["source"] = surplus[0][0]
         source = named(layers, keys)
     if source.name and spec.source == "env":
         env = find(host, "env", source)

@@ -20,6 +20,8 @@ from puffer_core.errors import UsageError
 from puffer_core.plan import Component, RunOptions, RunPlan, VectorConfig
 from puffer_core.plugins import PluginHost
 
+_TYPED = Origin("flag")
+"""Of the source that stands in the command without a flag."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -56,7 +58,7 @@ def resolve(
         >>> from puffer_core.plugins import PluginHost
         >>> resolve(PluginHost.discover(), "ppo", "CartPole-v1", argv=["--seed", "-1"], environ={})
         Traceback (most recent call last):
-        puffer_core.errors.UsageError: --seed: got -1, expected an integer >= 0 and < 9223372036854775808
+        puffer_core.errors.UsageError: --seed: got -1, expected an integer >= 0 and < 2**63
         `puffer train ppo --help` lists the options.
     """
     layers = _layers(source, argv, overrides, file, environ)
@@ -106,22 +108,27 @@ def _layers(
         raise UsageError("--config: got nothing, expected the path of a TOML file")
     leading += [token for text in flags.texts if text.name == "config" for token in text.tokens[text.value is None :]]
     if len(leading) > 1:
-        raise UsageError(f"unexpected argument {leading[1]!r}: got it where an option was expected")
+        raise UsageError(f"unexpected argument {leading[1]!r} after {leading[0]!r}")
+    for text in texts:
+        if leading and text.name in ("env", "env.name", "source"):
+            raise UsageError(f"{text.origin.place}: got {text.first!r} beside {leading[0]!r}, expected one of them")
     top = {"source": source or next(iter(leading), "")}
     return [
         read_file(given["config"].first if "config" in given else file),
         read_environ(environ),
         Layer(flags.origin, texts=texts),
         read_arguments(overrides),
-        Layer(Origin("flag"), data=top if top["source"] else {}),
+        Layer(_TYPED, data=top if top["source"] else {}),
     ]
 
 
 def _check_surplus(settings: Settings, parts: Parts) -> None:
+    """Every argument must have been used; one of those behind flags may be the source."""
     surplus = list(settings.surplus)
-    if parts.source.name in surplus:
-        surplus.remove(parts.source.name)
-    settings.problems += [f"unexpected argument {token!r}: got it where an option was expected" for token in surplus]
+    source = next((item for item in surplus if item[0] == parts.source.name and parts.source.origin == _TYPED), None)
+    if source:
+        surplus.remove(source)
+    settings.problems += [f"unexpected argument {token!r} after {flag}" for token, flag in surplus]
 
 
 def _plan(trainer: str, parts: Parts, settings: Settings) -> RunPlan:

@@ -32,7 +32,8 @@ class Settings:
 
     values: dict[Key, Setting] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    surplus: list[str] = field(default_factory=list)
+    surplus: list[tuple[str, str]] = field(default_factory=list)
+    """Arguments that belong to no flag, each with the flag before it."""
     strangers: list[str] = field(default_factory=list)
     """Variables that begin like ours and name nothing of ours."""
 
@@ -94,7 +95,8 @@ class Index:
         wanted = _plain(name)
         last = wanted.rpartition(".")[2]
         dotted = {_plain(".".join(key)): key for key in (*self.keys, *others)}
-        same = [key for text, key in dotted.items() if text.rpartition(".")[2] == last]
+        ends = {text: text.rpartition(".")[2] for text in dotted}
+        same = [dotted[text] for text, end in ends.items() if last in (end, _initials(end))]
         if same:
             return same[:3]
         if close := difflib.get_close_matches(wanted, dotted, n=2, cutoff=0.75):
@@ -108,6 +110,11 @@ def _sections(section: Section) -> Iterator[Section]:
     for member in section.members.values():
         if isinstance(member, Section):
             yield from _sections(member)
+
+
+def _initials(name: str) -> str:
+    """What people shorten a name of several words to: lr."""
+    return "".join(word[0] for word in name.split("_") if word) if "_" in name else ""
 
 
 def _plain(name: str) -> str:
@@ -138,7 +145,7 @@ def _chosen_elsewhere(section: Section, value: Any) -> bool:
 
 
 def _unknown(origin: Origin, key: Key, index: Index, section: Section | None = None) -> str:
-    near = index.nearest(".".join(key), _ONLY_FLAGS if origin.form == "flag" else _ONLY_KEYS)
+    near = index.nearest(".".join(key), (_ONLY_FLAGS if origin.form == "flag" else _ONLY_KEYS) if len(key) == 1 else ())
     if near:
         return f"{origin.where(key)}: unknown {_thing(origin)}. Did you mean {_listed(origin, near, key)}?"
     siblings = sorted(section.members) if section and section.key else []
@@ -162,15 +169,15 @@ def _read(layer: Layer, index: Index, into: Settings) -> Iterator[Setting]:
         if option is None and layer.origin.form == "flag" and (option := index.switch(given.name)):
             off = True
         if given.name.lower() == "logger":
-            into.surplus += given.tokens[1:]
+            into.surplus += [(token, given.origin.place) for token in given.tokens[1 - (given.value is not None) :]]
         elif option is None:
             _report_unknown(given, index, into)
         elif off:
-            into.surplus += given.tokens
+            into.surplus += [(token, given.origin.place) for token in given.tokens]
             yield Setting(option.key, value=False, origin=given.origin)
         else:
             text, used = _take(option, given)
-            into.surplus += given.tokens[used:]
+            into.surplus += [(token, given.origin.place) for token in given.tokens[used:]]
             if text is None:
                 into.problems.append(f"{given.origin.place}: got nothing, expected {describe(option.annotation)}")
             else:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from puffer_core.config.schema import Key
+from puffer_core.config.values import show
 from puffer_core.errors import UsageError
 
 DEFAULT_FILE = Path("puffer.toml")
@@ -22,6 +23,8 @@ NOT_OPTIONS = frozenset({"PUFFER_PLUGINS", "PUFFER_DISABLE_PLUGINS"})
 """Variables that the plugin host reads."""
 DEPTH = 32
 """Levels of nested data in one setting."""
+BITS = 1024
+"""Of an integer: as large as a float can be, and short enough for Python to print."""
 _POSITION = re.compile(r"(.*) \((?:at )?(line \d+, column \d+|end of document)\)", re.DOTALL)
 
 
@@ -117,6 +120,8 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
     except ValueError as error:
         match = _POSITION.fullmatch(str(error))
         reason, position = match.groups() if match else (str(error), "")
+        if position == "end of document":
+            position = f"line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}"
         raise UsageError(f"{file}: {position}{': ' if position else ''}not {kind}: {reason}") from error
     if not isinstance(data, dict):
         raise UsageError(f"{file}: got a {type(data).__name__}, expected a table of options")
@@ -143,7 +148,7 @@ def read_arguments(values: Mapping[str, Any]) -> Layer:
         UsageError: one is neither data nor a pydantic model.
     """
     origin = Origin("argument")
-    return Layer(origin, data={key: plain(value, origin, (key,)) for key, value in values.items()})
+    return Layer(origin, data={str(key): plain(value, origin, (str(key),)) for key, value in values.items()})
 
 
 def plain(value: Any, origin: Origin, key: Key, depth: int = 0) -> Any:
@@ -154,6 +159,8 @@ def plain(value: Any, origin: Origin, key: Key, depth: int = 0) -> Any:
         value = value.value
     if isinstance(value, str):
         check_text(value, origin.where(key))
+    if isinstance(value, int) and value.bit_length() > BITS:
+        raise UsageError(f"{origin.where(key)}: got {show(value)}, expected at most {BITS}")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, BaseModel):
@@ -167,8 +174,7 @@ def plain(value: Any, origin: Origin, key: Key, depth: int = 0) -> Any:
     if isinstance(value, Path) or hasattr(value, "isoformat"):  # TOML has dates
         return str(value)
     raise UsageError(
-        f"{origin.where(key)}: got a {type(value).__name__}, expected numbers, text, lists and tables: "
-        "a run keeps its configuration as JSON"
+        f"{origin.where(key)}: got {type(value).__name__}, expected numbers, text, lists and tables, which JSON has"
     )
 
 

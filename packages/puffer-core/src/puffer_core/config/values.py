@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -45,9 +44,14 @@ def unwrap(annotation: Any) -> tuple[Any, list[Any]]:
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a union; the annotation alone where it is none."""
-    base, _ = unwrap(annotation)
-    return get_args(base) if get_origin(base) in (Union, UnionType) else (annotation,)
+    """The alternatives of a union, each with the constraints on the whole; the annotation alone where it is none."""
+    base, constraints = unwrap(annotation)
+    if get_origin(base) not in (Union, UnionType):
+        return (annotation,)
+    return tuple(
+        member if member is NoneType or not constraints else Annotated[member, *constraints]
+        for member in get_args(base)
+    )
 
 
 def element(annotation: Any) -> Any:
@@ -82,12 +86,18 @@ def describe(annotation: Any, *, plural: bool = False) -> str:
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     inner = element(base)
     if inner is not None:
-        words = "a list" if inner is Any else f"a list of {describe(inner, plural=True)}"
+        words = "a list" if inner is Any else f"a list of {_count(base)}{describe(inner, plural=True)}"
     elif is_table(base):
         words = "a table"
     else:
         words = _WORDS.get(base, ("a value", "values"))[plural]
     return words + _limits(constraints)
+
+
+def _count(base: Any) -> str:
+    """How many elements a tuple has, where it says so."""
+    inner = get_args(base)
+    return f"{len(inner)} " if get_origin(base) is tuple and Ellipsis not in inner else ""
 
 
 def is_table(base: Any) -> bool:
@@ -106,7 +116,7 @@ def _choices(base: Any) -> list[str]:
 
 def _limits(constraints: list[Any]) -> str:
     limits = [
-        words.format(bound)
+        words.format(_bound(bound))
         for name, words in _BOUNDS.items()
         for constraint in constraints
         if (bound := getattr(constraint, name, None)) is not None
@@ -120,6 +130,11 @@ def _limits(constraints: list[Any]) -> str:
         if pattern := getattr(constraint, "pattern", None):
             lengths.append(f"matching {pattern}")
     return (f" {' and '.join(limits)}" if limits else "") + (f", {' and '.join(lengths)}" if lengths else "")
+
+
+def _bound(value: Any) -> str:
+    large = isinstance(value, int) and value > 2**31 and value.bit_count() == 1
+    return f"2**{value.bit_length() - 1}" if large else str(value)
 
 
 def metavar(annotation: Any) -> str:
@@ -228,12 +243,14 @@ def _parse_integer(text: str) -> int:
 
 
 def _items(text: str | list[str]) -> list[str]:
-    if isinstance(text, list):
-        return text if len(text) != 1 or "," not in text[0] else text[0].split(",")
-    stripped = text.strip()
-    if stripped.startswith("[") and stripped.endswith("]"):
-        stripped = stripped[1:-1]
-    return [item.strip("'\"") for item in re.split(r"[,\s]+", stripped) if item]
+    """The elements of a list: several texts, or one with brackets, commas or (where nothing else parts it) blanks."""
+    if isinstance(text, list) and (len(text) != 1 or not ("," in text[0] or text[0].startswith("["))):
+        return text
+    whole = (text if isinstance(text, str) else text[0]).strip()
+    if whole.startswith("[") and whole.endswith("]"):
+        whole = whole[1:-1]
+    items = whole.split(",") if "," in whole else whole.split()
+    return [item.strip().strip("'\"") for item in items if item.strip()]
 
 
 def _refuse(text: Any) -> Any:
