@@ -121,7 +121,7 @@ class PluginHost:
         family, colon, _ = id.partition(":")
         error = self._unknown("env", family if colon else id, "", shown=id)
         if isinstance(error, UsageError):
-            error.remedy += " Gymnasium's ids work as gymnasium:ID."
+            error.remedy = f"{error.remedy} Gymnasium's ids work as gymnasium:ID."
         raise error
 
     def load(self, provided: Provided) -> Any:
