@@ -47,9 +47,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=False)
 def types(session: nox.Session) -> None:
     """Mypy, strict, over the packages and the repository's own scripts."""
-    for package in PACKAGES:
-        checkout(session, "mypy", str(package / "src"))
-    checkout(session, "mypy", "dev.py", "noxfile.py", "conftest.py")
+    checkout(session, "mypy", *(str(package / "src") for package in PACKAGES), "dev.py", "noxfile.py", "conftest.py")
 
 
 @nox.session(python=False)
