@@ -82,7 +82,8 @@ class NativeVectorEnv:
         edges = np.linspace(0, num_envs, min(threads, num_envs) + 1).astype(int)
         self._shares = [_Share.of(start, stop) for start, stop in pairwise(edges.tolist())]
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
-        self._compiled = compiled
+        self._shape = self._action.shape
+        self._compiled = compiled and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
         self._steps: dict[int, _Call] = {}
 
     def bind(self, buffers: EnvBuffers) -> None:
@@ -178,7 +179,7 @@ class NativeVectorEnv:
             EnvError: the env raised.
         """
         step = self._steps.get(slot)
-        if step is None or action.shape != self._action.shape:
+        if step is None or action.shape != self._shape:
             raise self._misused(action, slot)
         self._action[...] = action
         try:
