@@ -25,17 +25,15 @@ from puffer_core.numpy_backend import NumpyBackend, numpy_ops
 from puffer_core.plugins import PluginHost, Provided
 from puffer_testing.backend_ops import FLOAT32, FLOAT64, OpsConformance, assert_close
 
-OPTIMIZERS = (
-    OptimizerConfig(name="adam"),
-    OptimizerConfig(name="adam", beta1=0.8, beta2=0.95, epsilon=1e-5),
-    OptimizerConfig(name="adamw", weight_decay=0.1),
-    OptimizerConfig(name="sgd"),
-    OptimizerConfig(name="sgd", momentum=0.9),
-)
+OPTIMIZERS = {
+    "adam": OptimizerConfig(name="adam"),
+    "adam-constants": OptimizerConfig(name="adam", beta1=0.8, beta2=0.95, epsilon=1e-5),
+    "adamw": OptimizerConfig(name="adamw", weight_decay=0.1),
+    "sgd": OptimizerConfig(name="sgd"),
+    "sgd-momentum": OptimizerConfig(name="sgd", momentum=0.9),
+}
 
-each_optimizer = pytest.mark.parametrize(
-    "config", OPTIMIZERS, ids=lambda config: f"{config.name}-{hash(config):x}"[:12]
-)
+each_optimizer = pytest.mark.parametrize("config", OPTIMIZERS.values(), ids=OPTIMIZERS)
 few_examples = settings(
     max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.differing_executors]
 )
