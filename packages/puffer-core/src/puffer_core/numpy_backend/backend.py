@@ -63,8 +63,8 @@ class NumpyBackend:
         self,
         fn: Callable[..., Tree],
         *,
-        consumes: tuple[int, ...] = (),  # noqa: ARG002  NumPy consumes nothing
-        rows: int = 0,  # noqa: ARG002  BLAS chooses its threads
+        consumes: tuple[int, ...] = (),
+        rows: int = 0,
     ) -> Callable[..., Tree]:
         """`fn` with the ops bound."""
         return functools.partial(fn, self.ops)
@@ -73,7 +73,7 @@ class NumpyBackend:
         """The reference optimizer of this name; it consumes nothing."""
         return make_optimizer(config)
 
-    def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:  # noqa: ARG002
+    def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
         """The tree itself: there is one rank."""
         return tree
 
