@@ -67,12 +67,11 @@ def _recurrence(decay: Tensor, increment: Tensor, initial: Tensor, *, reverse: b
     In host memory NumPy makes the passes, for its calls cost a fifth of torch's: 37 us against 220 us at 128 x 8,
     where a loop over the steps takes 160 us.
     """
-    total = torch.empty_like(increment, memory_format=torch.contiguous_format).copy_(increment)
-    product = torch.empty_like(decay, memory_format=torch.contiguous_format).copy_(decay)
+    on_host = increment.device.type == "cpu"
+    y: Any = increment.detach().numpy().copy() if on_host else increment.detach().clone()
+    d: Any = decay.detach().numpy().copy() if on_host else decay.detach().clone()
     first = -1 if reverse else 0
-    total[first] += product[first] * initial
-    y: Any = total.detach().numpy() if total.device.type == "cpu" else total
-    d: Any = product.detach().numpy() if total.device.type == "cpu" else product
+    y[first] += d[first] * (initial.detach().numpy() if on_host else initial.detach())
     length, step = len(y), 1
     while step < length:
         early, late = slice(None, -step), slice(step, None)
@@ -80,7 +79,7 @@ def _recurrence(decay: Tensor, increment: Tensor, initial: Tensor, *, reverse: b
         y[target] += d[target] * y[source]
         d[target] = d[target] * d[source]
         step *= 2
-    return total
+    return torch.from_numpy(y) if on_host else y
 
 
 def scan(
