@@ -47,7 +47,7 @@ class LearnerConfig(BaseModel):
     @model_validator(mode="after")
     def _divides(self) -> LearnerConfig:
         if self.horizon % self.minibatches:
-            raise ValueError(f"minibatches {self.minibatches} does not divide {self.horizon}")
+            raise ValueError(f"{self.minibatches} does not divide {self.horizon}")
         return self
 
 

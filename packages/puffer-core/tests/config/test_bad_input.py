@@ -106,7 +106,7 @@ def test_a_flag(plan: Any, argv: list[str], message: str) -> None:
         ('[policy]\nname = "nett"', "a.toml: policy: unknown policy 'nett'"),
         (
             "horizon = 10",
-            "a.toml: horizon: got options of trainer learner of fakes 1.0 that do not fit: minibatches 4 does not divide 10",
+            "a.toml: horizon: got options of trainer learner of fakes 1.0 that do not fit: 4 does not divide 10",
         ),
         ("seed", "a.toml: line 1, column 5: not TOML: Expected '=' after a key in a key/value pair"),
         ("seed = ", "a.toml: line 1, column 8: not TOML: Invalid value"),

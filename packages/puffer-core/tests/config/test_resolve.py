@@ -27,16 +27,16 @@ def test_defaults_are_the_components_own(plan: Any) -> None:
 
 def test_each_place_goes_before_the_one_below(plan: Any, tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
-    file.write_text("horizon = 4\nseed = 4\ntotal_steps = 4\neval_every = 4\n[vector]\nnum_envs = 4\n")
+    file.write_text("horizon = 4\nseed = 4\ntotal_steps = 4\neval_every = 4\n[vector]\nmode = 'serial'\n")
     made = plan(
         "maze", "--seed=16", "--total-steps", "16",
         file=file,
-        environ={f"PUFFER_{name}": "8" for name in ("EVAL_EVERY", "SEED", "TOTAL_STEPS")} | {"PUFFER_VECTOR__MODE": "serial"},
+        environ={f"PUFFER_{name}": "8" for name in ("EVAL_EVERY", "SEED", "TOTAL_STEPS", "VECTOR__NUM_ENVS")},
         overrides={"total_steps": 32},
     )  # fmt: skip
     assert made.trainer.config.horizon == 4
     assert (made.options.eval_every, made.options.seed, made.options.total_steps) == (8, 16, 32)
-    assert (made.vector.num_envs, made.vector.mode) == (4, "serial")
+    assert (made.vector.num_envs, made.vector.mode) == (8, "serial")
 
 
 def test_puffer_toml_is_read_where_no_file_is_named(plan: Any, tmp_path: Path) -> None:

@@ -33,8 +33,6 @@ def build(
         return model.model_validate_json(text, strict=True)  # strict JSON: lists for tuples, but no text for numbers
     except ValidationError as error:
         problems += _explain(error, section, mine, label)
-    except RecursionError:
-        raise
     except Exception as error:
         raise PluginError(f"the options of {label} cannot be checked: {type(error).__name__}: {error}") from error
     return None

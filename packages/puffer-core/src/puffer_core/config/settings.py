@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -92,6 +91,8 @@ class Index:
 
     def nearest(self, name: str, others: Sequence[Key] = ()) -> list[Key]:
         """Keys that `name` may have meant: with the same last part, else of similar spelling; at most three."""
+        import difflib  # costs 10 ms, and only an error needs it
+
         wanted = _plain(name)
         last = wanted.rpartition(".")[2]
         dotted = {_plain(".".join(key)): key for key in (*self.keys, *others)}

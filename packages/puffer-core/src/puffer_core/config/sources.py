@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -110,6 +109,8 @@ def read_file(path: str | Path | None, flag: str = "--config") -> Layer:
 
 
 def _parse(file: Path, text: str) -> dict[str, Any]:
+    import tomllib  # costs 10 ms, and most runs have no file
+
     kind, load = ("JSON", json.loads) if file.suffix == ".json" else ("TOML", tomllib.loads)
     try:
         data = load(text)

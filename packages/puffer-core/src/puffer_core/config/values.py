@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
@@ -268,6 +267,8 @@ def parse_free(text: str) -> Any:
         return text.lower() == "true"
     if text.lower() in _NONE:
         return None
+    import tomllib
+
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
