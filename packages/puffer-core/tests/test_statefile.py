@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -33,6 +33,7 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and (a == b or (a != a and b != b))
 
 
+@settings(deadline=None, max_examples=50)
 @given(states)
 def test_every_state_comes_back_bit_for_bit(state: dict[str, Any]) -> None:
     assert same(state, decode(encode(state)))

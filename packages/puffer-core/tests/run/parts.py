@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.contracts.policy import Agent, PolicyInterface
 from puffer_core.layout import Layout
+from puffer_core.numpy_backend import NumpyBackend
 
 
 class Walk:
@@ -248,3 +249,14 @@ class OwnPolicy(Search):
     def __init__(self, config: SearchConfig, context: Any) -> None:
         super().__init__(config, context)
         self.policy = Linear(self.policy.config, self.policy.interface)
+
+
+class Device(NumpyBackend):
+    """Stands for an engine whose arrays are out of NumPy's reach."""
+
+    name = "device"
+    on_host = False
+    device = "device:0"
+
+    def describe(self) -> dict[str, Any]:
+        return {"deterministic": False}

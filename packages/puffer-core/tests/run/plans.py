@@ -36,7 +36,9 @@ def register(host: Any) -> None:
     """Make the host know the env and the policy, as if a plugin provided them."""
     made = plan("unused")
     linear = replace(made.policy.spec, config=f"{PARTS}:LinearConfig")
-    host._provided += [Provided(spec, DISTRIBUTION, "1.0") for spec in (made.env_spec, linear) if spec]
+    search = replace(made.trainer_spec, config=f"{PARTS}:SearchConfig", policy="linear")
+    specs = (made.env_spec, linear, search, device().spec)
+    host._provided += [Provided(spec, DISTRIBUTION, "1.0") for spec in specs if spec]
 
 
 def backend(name: str = "numpy") -> Component:
@@ -44,6 +46,11 @@ def backend(name: str = "numpy") -> Component:
 
     target = "puffer_core.numpy_backend:NumpyBackend"
     return Component(BackendSpec(name=name, summary="", target=target), "puffer-core", "0", NumpyConfig())
+
+
+def device() -> Component:
+    """A backend that is not NumPy."""
+    return part(BackendSpec, "device", "Device")
 
 
 def plan(run: Path | str, *, trainer: str = "Search", **changes: Any) -> RunPlan:

@@ -41,6 +41,36 @@ def test_a_run_is_named_by_object_path_or_checkpoint(run: Run, host: PluginHost)
     assert api.locate(first) == (Run(run.directory.resolve()), first)
 
 
+def test_training_by_name_gives_a_run_that_can_be_used(
+    host: PluginHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {"total_steps": 32, "eval_episodes": 4, "vector": {"num_envs": 2}, "backend": "numpy"}
+    quiet = api.train("search", env="walk", run=tmp_path / "a", noise=0.5, host=host, **options)
+    assert capsys.readouterr().out == ""
+    assert quiet.config["noise"] == 0.5
+    assert quiet.evaluation is not None
+    assert api.evaluate(quiet, episodes=4, host=host).mean_return == quiet.evaluation.mean_return
+    shown = api.train("search", env="walk", run=tmp_path / "b", noise=0.5, host=host, quiet=False, **options)
+    assert f"puffer eval {shown.directory}" in capsys.readouterr().out
+    assert (
+        load(quiet.latest, ["policy"]).manifest.files["policy.safetensors"]
+        == (load(shown.latest, ["policy"]).manifest.files["policy.safetensors"])
+    )
+
+
+def test_a_policy_of_one_engine_acts_on_that_engine(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:
+    plan = plans.plan(tmp_path / "r", backend=plans.device())
+    spec = replace(plan.policy.spec, backends=frozenset({"device"}))
+    run = execute(replace(plan, policy=replace(plan.policy, spec=spec)), host)
+    registered = next(item for item in host._provided if item.spec.name == "linear")
+    host._provided.remove(registered)
+    host._provided.append(replace(registered, spec=replace(registered.spec, backends=frozenset({"device"}))))
+    assert run.evaluation is not None
+    assert np.array_equal(api.evaluate(run, episodes=5, host=host).returns, run.evaluation.returns)
+    assert api.load_policy(run, deterministic=False, host=host)([0.0, 0.0]) in (0, 1)
+    assert load(run.latest, []).manifest.resume.reasons == ["the backend device on device:0 is not deterministic"]
+
+
 def test_another_seed_plays_other_episodes(run: Run, host: PluginHost) -> None:
     found = [api.evaluate(run, episodes=9, seed=seed, deterministic=False, host=host).lengths for seed in (1, 2)]
     assert not np.array_equal(*found)
