@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from puffer_core.arrays import is_trainable, map_tree, named_leaves, replace_leaves
 
 

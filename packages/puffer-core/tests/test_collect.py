@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+
 from puffer_core.collect import HostCollector
 from puffer_core.contracts.env import EnvBuffers, VectorEnvSpec
 from puffer_core.contracts.policy import PolicyInterface
@@ -109,9 +110,7 @@ def build(env=None, policy=None, seed: int = 0, horizon: int = HORIZON):
     env = env or Counting()
     policy = policy or Remembering(env.spec)
     backend = NumpyBackend()
-    collector = HostCollector(
-        env, policy, backend=backend, horizon=horizon, seed=7, rng=np.random.default_rng(seed)
-    )
+    collector = HostCollector(env, policy, backend=backend, horizon=horizon, seed=7, rng=np.random.default_rng(seed))
     return collector, policy.init(np.random.default_rng(0))
 
 

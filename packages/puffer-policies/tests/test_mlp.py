@@ -8,6 +8,8 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from pydantic import ValidationError
+
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.distributions import action_distribution
 from puffer_core.errors import UnsupportedError
@@ -16,7 +18,6 @@ from puffer_core.numpy_backend import numpy_ops
 from puffer_policies import Mlp, MlpConfig
 from puffer_policies.encoding import encode, feature_count
 from puffer_policies.initialisation import orthogonal
-from pydantic import ValidationError
 
 STEPS, ROWS = 3, 5
 OBSERVATIONS = [Box(-1, 1, (4,)), Box(0, 255, (3, 2), np.uint8), Discrete(4), MultiDiscrete([2, 3]), MultiBinary(3)]
@@ -31,8 +32,9 @@ def build(observation=OBSERVATIONS[0], action=ACTIONS[1], outputs=frozenset({"va
 def observe(space: gymnasium.Space, seed: int = 0) -> np.ndarray:
     space.seed(seed)
     layout = Layout.of(space)
-    samples = [np.asarray(space.sample()) - (space.start if isinstance(space, Discrete) else 0)
-               for _ in range(STEPS * ROWS)]
+    samples = [
+        np.asarray(space.sample()) - (space.start if isinstance(space, Discrete) else 0) for _ in range(STEPS * ROWS)
+    ]
     return np.stack(samples).reshape(STEPS, ROWS, *layout.shape).astype(layout.dtype)
 
 
@@ -135,7 +137,9 @@ def test_unknown_outputs_are_refused():
         build(outputs=frozenset({"q_value"}))
 
 
-@pytest.mark.parametrize("wrong", [{"hidden_sizes": ()}, {"activation": "swish"}, {"observation_clip": 0.0}, {"depth": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"hidden_sizes": ()}, {"activation": "swish"}, {"observation_clip": 0.0}, {"depth": 2}]
+)
 def test_options_are_checked(wrong):
     with pytest.raises(ValidationError):
         MlpConfig(**wrong)

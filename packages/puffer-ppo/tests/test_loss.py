@@ -7,6 +7,7 @@ import math
 import gymnasium
 import numpy as np
 import pytest
+
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
@@ -128,9 +129,7 @@ def test_gradient_equals_finite_differences():
     )
     start, settings = params(p=0.55, value=0.3), PpoConfig(entropy_coefficient=0.03, value_clip=0.1)
     backend = TorchBackend(TorchConfig(device="cpu"))
-    gradient = backend.compile(
-        lambda ops, p, b: ops.value_and_grad(ppo_loss_of(settings, ops))(p, b)[1]
-    )
+    gradient = backend.compile(lambda ops, p, b: ops.value_and_grad(ppo_loss_of(settings, ops))(p, b)[1])
     found = backend.to_numpy(gradient(backend.to_device(start), backend.to_device(transitions)))
     for name, array in start.items():
         for index in np.ndindex(array.shape):

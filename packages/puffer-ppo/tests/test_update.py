@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+
 from puffer_backend_torch.backend import TorchBackend
 from puffer_backend_torch.config import TorchConfig
 from puffer_core.contracts.backend import OptimizerConfig
@@ -75,7 +76,12 @@ def learn(backend, which, config, transitions, *, params=None, optimizer="adam",
     given = backend.copy(backend.to_device(params or parameters(which)))
     running = backend.to_device(np.zeros(ROWS))
     result = step(
-        given, rule.init(given), running, backend.to_device(transitions), backend.to_device(order(config)), learning_rate
+        given,
+        rule.init(given),
+        running,
+        backend.to_device(transitions),
+        backend.to_device(order(config)),
+        learning_rate,
     )
     return backend.to_numpy(result)
 

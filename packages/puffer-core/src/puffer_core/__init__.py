@@ -6,7 +6,7 @@ pydantic are imported when they are first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from puffer_core.errors import (
     CheckpointError,
@@ -19,6 +19,7 @@ from puffer_core.errors import (
     UsageError,
 )
 from puffer_core.hookspecs import hookimpl
+from puffer_core.lazy import lazy_names
 from puffer_core.specs import (
     BackendSpec,
     CheckpointableSpec,
@@ -101,9 +102,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_LAZY[name]), name)
+__getattr__ = lazy_names(__name__, _LAZY)

@@ -5,7 +5,9 @@ The names are imported when they are first used: the plugin's module is in this 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from puffer_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from puffer_env_native.env import NativeEnv
@@ -13,11 +15,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Float32", "Int8", "Int16", "Int32", "NativeEnv", "UInt8", "UInt64"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    module = "env" if name == "NativeEnv" else "fields"
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+_FIELDS = dict.fromkeys(("Float32", "Int8", "Int16", "Int32", "UInt8", "UInt64"), "puffer_env_native.fields")
+__getattr__ = lazy_names(__name__, {"NativeEnv": "puffer_env_native.env", **_FIELDS})

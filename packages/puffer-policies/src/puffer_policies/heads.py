@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+
 from puffer_core.arrays import Array, Params
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Outputs, PolicyInterface
 from puffer_core.distributions import head_sizes
 from puffer_core.errors import UnsupportedError
-
 from puffer_policies.initialisation import orthogonal
 
 ACTOR_GAIN = 0.01  # a first policy close to uniform (Andrychowicz et al. 2021, section 3.2)

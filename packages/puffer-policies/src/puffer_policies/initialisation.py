@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Float32
 
 
-def orthogonal(rng: np.random.Generator, inputs: int, outputs: int, gain: float) -> Float32[np.ndarray, "inputs outputs"]:
+def orthogonal(
+    rng: np.random.Generator, inputs: int, outputs: int, gain: float
+) -> Float32[np.ndarray, "inputs outputs"]:
     """A random matrix with orthonormal rows or columns, times `gain` (Saxe et al. 2014).
 
     Args:

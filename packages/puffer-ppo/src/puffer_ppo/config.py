@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from puffer_core.schedules import ScheduleName
 from pydantic import BaseModel, ConfigDict, Field
+
+from puffer_core.schedules import ScheduleName
 
 
 class PpoConfig(BaseModel):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TypedDict
 
 from jaxtyping import Bool, Float
+
 from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy
 from puffer_core.distributions import action_distribution
-
 from puffer_ppo.config import PpoConfig
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+
 from puffer_core.arrays import Params
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.checkpointable import State
@@ -13,7 +14,6 @@ from puffer_core.contracts.trainer import Metrics, TrainerContext, Unit
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.normalisers import moments_init
 from puffer_core.schedules import schedule
-
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.update import REWARD_STATS, update
 

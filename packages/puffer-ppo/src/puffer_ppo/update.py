@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from jaxtyping import Float, Int
+
 from puffer_core.arrays import Array, Params, Tree, map_tree
 from puffer_core.contracts.backend import Optimizer, OptimizerState
 from puffer_core.contracts.ops import Ops
@@ -14,11 +15,11 @@ from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Rollout
 from puffer_core.normalisers import return_moments, scale_reward
 from puffer_core.returns import discount_and_bootstrap, gae
-
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.loss import TERMS, Batch, normalize, ppo_loss
 
 REWARD_STATS = "stats.reward."
+
 
 def update(
     ops: Ops,

@@ -1,0 +1,169 @@
+"""The conformance suite of the Policy contract.
+
+from puffer_testing import PolicyConformance
+
+class TestMine(PolicyConformance):
+    name = "mine"
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+
+from puffer_core.arrays import Params, is_trainable, named_leaves
+from puffer_core.contracts.backend import Backend
+from puffer_core.contracts.policy import Outputs, Policy, PolicyInterface
+from puffer_core.distributions import PARAMETERS, action_distribution
+from puffer_core.errors import UnsupportedError
+from puffer_core.layout import Layout
+from puffer_testing.components import build, find, load
+
+STEPS, ROWS = 6, 4
+
+
+class PolicyConformance:
+    """Everything that the Policy contract promises. Set `name`; narrow the spaces where the policy serves fewer."""
+
+    name = ""
+    """As registered with the plugin host."""
+    options: dict[str, Any] = {}
+    """Options of its config model."""
+    observations: tuple[Space[Any], ...] = (Box(-1, 1, (3,)), Discrete(4), MultiBinary(3))
+    """Observation spaces that it serves."""
+    actions: tuple[Space[Any], ...] = (Discrete(3), Box(-2, 2, (2,)), MultiDiscrete([2, 3]), MultiBinary(2))
+    """Action spaces that it serves."""
+
+    def make(self, observation: Space[Any], action: Space[Any], outputs: frozenset[str]) -> Policy:
+        """The policy under test."""
+        interface = PolicyInterface(observation=Layout.of(observation), action=Layout.of(action), outputs=outputs)
+        policy: Policy = build("policy", self.name, self.options, interface)
+        return policy
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        """NumPy, or the first backend that the policy names."""
+        wanted = find("policy", self.name).spec.backends if self.name else frozenset()
+        name = "numpy" if not wanted or "numpy" in wanted else min(wanted)
+        backend: Backend = build("backend", name, {})
+        return backend
+
+    @pytest.fixture
+    def policy(self) -> Policy:
+        return self.make(self.observations[0], self.actions[0], frozenset({"value"}))
+
+    def test_is_a_policy(self, policy: Policy) -> None:
+        assert isinstance(policy, Policy)
+
+    def test_first_parameters_are_flat_sorted_float32_arrays(self, policy: Policy) -> None:
+        params = policy.init(np.random.default_rng(0))
+        assert list(params) == sorted(params), "parameter names must be sorted"
+        for name, value in params.items():
+            assert isinstance(value, np.ndarray), f"{name} is a {type(value).__name__}, expected a NumPy array"
+            assert value.dtype == np.float32, f"{name} is {value.dtype}, expected float32"
+
+    def test_the_generator_decides_the_parameters(self, policy: Policy) -> None:
+        first, second, other = (policy.init(np.random.default_rng(seed)) for seed in (0, 0, 1))
+        for name in first:
+            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        assert any((first[name] != other[name]).any() for name in first if is_trainable(name))
+
+    def test_every_pair_of_spaces_gives_outputs(self, backend: Backend) -> None:
+        for observation in self.observations:
+            for action in self.actions:
+                policy = self.make(observation, action, frozenset({"value"}))
+                outputs = self._run(backend, policy, self._params(policy), self._inputs(policy))[0]
+                assert PARAMETERS & set(outputs), f"{observation} to {action}: no parameters of an action distribution"
+                assert outputs["value"].shape == (STEPS, ROWS), f"{observation} to {action}: shape of value"
+                host = build("backend", "numpy", {})
+                mode = action_distribution(host.ops, policy.interface.action, outputs).mode()
+                assert mode.shape == (STEPS, ROWS, *policy.interface.action.shape), f"{observation} to {action}"
+
+    def test_outputs_are_finite(self, backend: Backend, policy: Policy) -> None:
+        outputs = self._run(backend, policy, self._params(policy), self._inputs(policy))[0]
+        for name, value in outputs.items():
+            assert np.isfinite(value).all(), f"output {name}"
+
+    def test_stepping_equals_unrolling(self, backend: Backend, policy: Policy) -> None:
+        params, inputs = self._params(policy), self._inputs(policy)
+        reset = np.random.default_rng(5).random((STEPS, ROWS)) < 0.3
+        whole, end = self._run(backend, policy, params, inputs, reset=reset)
+        carry = policy.initial_carry(ROWS)
+        for step in range(STEPS):
+            one = {name: value[step : step + 1] for name, value in inputs.items()}
+            outputs, carry = self._run(backend, policy, params, one, carry, reset[step : step + 1])
+            for name, value in outputs.items():
+                np.testing.assert_allclose(value[0], whole[name][step], rtol=1e-4, atol=1e-5, err_msg=f"{name}, {step}")
+        for (name, one), (_, other) in zip(named_leaves(carry), named_leaves(end), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5, err_msg=f"carry {name}")
+
+    def test_a_reset_forgets_what_was_before(self, backend: Backend, policy: Policy) -> None:
+        params, inputs = self._params(policy), self._inputs(policy)
+        _, used = self._run(backend, policy, params, inputs)
+        first = {name: value[:1] for name, value in inputs.items()}
+        begins = np.ones((1, ROWS), bool)
+        fresh = self._run(backend, policy, params, first, policy.initial_carry(ROWS), begins)[0]
+        after = self._run(backend, policy, params, first, used, begins)[0]
+        for name, value in fresh.items():
+            np.testing.assert_allclose(after[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+    def test_rows_do_not_influence_one_another(self, backend: Backend, policy: Policy) -> None:
+        params, inputs = self._params(policy), self._inputs(policy)
+        together = self._run(backend, policy, params, inputs)[0]
+        alone = self._run(backend, policy, params, {name: value[:, 1:2] for name, value in inputs.items()})[0]
+        for name, value in alone.items():
+            np.testing.assert_allclose(value, together[name][:, 1:2], rtol=1e-4, atol=1e-5, err_msg=name)
+
+    def test_updating_statistics_touches_nothing_else(self, backend: Backend, policy: Policy) -> None:
+        params, inputs = self._params(policy), self._inputs(policy)
+        step = backend.compile(policy.update_stats)
+        weight = np.ones((STEPS, ROWS), np.float32)
+        given = backend.copy(backend.to_device(params))
+        updated = backend.to_numpy(step(given, *backend.to_device((inputs, weight))))
+        assert set(updated) == set(params)
+        for name in filter(is_trainable, params):
+            np.testing.assert_array_equal(updated[name], params[name], err_msg=name)
+
+    def test_an_unknown_output_is_refused(self) -> None:
+        with pytest.raises(UnsupportedError):
+            self.make(self.observations[0], self.actions[0], frozenset({"value", "no-such-output"}))
+
+    def test_its_target_needs_no_config_but_the_defaults(self) -> None:
+        provided = find("policy", self.name)
+        assert callable(load(provided))
+
+    def _params(self, policy: Policy) -> Params:
+        return policy.init(np.random.default_rng(0))
+
+    def _inputs(self, policy: Policy) -> dict[str, np.ndarray]:
+        layout = policy.interface.observation
+        layout.space.seed(3)
+        rows = np.zeros((STEPS * ROWS, *layout.shape), layout.dtype)
+        for row in range(len(rows)):
+            layout.encode(layout.space.sample(), rows[row, ...])
+        available: dict[str, np.ndarray] = {
+            "observation": rows.reshape(STEPS, ROWS, *layout.shape),
+            "previous_action": np.zeros((STEPS, ROWS, *policy.interface.action.shape), policy.interface.action.dtype),
+            "previous_reward": np.zeros((STEPS, ROWS), np.float32),
+        }
+        return {name: available[name] for name in policy.inputs}
+
+    def _run(
+        self,
+        backend: Backend,
+        policy: Policy,
+        params: Params,
+        inputs: dict[str, np.ndarray],
+        carry: Any = None,
+        reset: np.ndarray | None = None,
+    ) -> tuple[Outputs, Any]:
+        steps, rows = next(iter(inputs.values())).shape[:2]
+        carry = policy.initial_carry(rows) if carry is None else carry
+        reset = np.zeros((steps, rows), bool) if reset is None else reset
+        apply = backend.compile(lambda ops, *given: policy.apply(ops, *given, None))
+        result = apply(*backend.to_device((params, inputs, carry, reset)))
+        found: tuple[Outputs, Any] = backend.to_numpy(result)
+        return found
