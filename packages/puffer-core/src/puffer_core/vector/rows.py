@@ -85,7 +85,7 @@ class RowWriter:
             if slot.raw is None or list(map(_FORM, values)).count(self._form) != len(values):
                 return False
             slot.raw[:] = b"".join(values)
-        except (AttributeError, BufferError):  # not arrays; not contiguous
+        except (AttributeError, TypeError, BufferError):  # not arrays, or not contiguous
             return False
         return True
 

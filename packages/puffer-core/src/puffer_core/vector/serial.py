@@ -147,14 +147,14 @@ class SerialVectorEnv:
 
         Raises:
             EnvError: an env raised, or what it returned does not fit its space; names the env, its seed and the cause.
-            ShapeError: `action` has not one action a row, or floats where choices are expected.
+            ShapeError: `action` has not one action a row, or floats for choices; or no such slot is bound.
         """
         self.send(action, slot)
         return self.recv()
 
     def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
         """Do the whole step: nothing here could go on in the background."""
-        views = self._slot(slot)
+        views = self._slot(slot, first=1)
         outcomes: list[Any] = []
         append = outcomes.append
         try:
@@ -222,9 +222,11 @@ class SerialVectorEnv:
         if failed:
             raise failed
 
-    def _slot(self, slot: int) -> Slot:
+    def _slot(self, slot: int, *, first: int = 0) -> Slot:
         if not self._slots:
             raise UsageError(f"{self._id}: reset or step before bind, or after close")
+        if not first <= slot < len(self._slots):
+            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{len(self._slots) - 1} as bound")
         return self._slots[slot]
 
     def _own_actions(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -1,0 +1,181 @@
+"""Playing a vector env with reproducible actions, and recording every bit that it wrote."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
+from puffer_core.layout import Layout
+
+Recorded: TypeAlias = dict[str, np.ndarray[Any, Any]]
+"""Name of a buffer to `[steps, rows, ...]`; final observations are 0 where no episode ended."""
+
+_OUTCOMES = ("observation", "active", "reward", "terminated", "truncated", "action_mask", "global_state", "cost")
+
+
+class Player:
+    """Binds an env to few slots, so that they are used again and again, and plays it with random valid actions.
+
+    The actions of a row depend on `action_seed`, the row and the action masks alone.
+
+    Args:
+        env: not bound yet.
+        buffers: the slots; four new ones where none are given.
+        action_seed: seeds the actions.
+        alike: the same stream of actions for every environment.
+        overlapped: call `send` and `recv` in place of `step`.
+
+    Example:
+        >>> import gymnasium
+        >>> from puffer_core.vector import SerialVectorEnv
+        >>> player = Player(SerialVectorEnv(lambda: gymnasium.make("CartPole-v1"), 2, id="CartPole-v1"))
+        >>> player.reset(seed=0)["observation"].shape, player.run(steps=10)["reward"].shape
+        ((1, 2, 4), (10, 2))
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv,
+        *,
+        buffers: EnvBuffers | None = None,
+        action_seed: int = 0,
+        alike: bool = False,
+        overlapped: bool = False,
+    ) -> None:
+        self.env = env
+        self.buffers = buffers or EnvBuffers.allocate(env.spec, 4)
+        self.infos: list[Any] = []
+        streams = [row % len(env.spec.agents) if alike else row for row in range(env.spec.rows)]
+        self.rngs = [np.random.default_rng((action_seed, stream)) for stream in streams]
+        self._overlapped = overlapped
+        self._slot = 0
+        env.bind(self.buffers)
+
+    def reset(self, seed: int) -> Recorded:
+        """Start anew; what slot 0 then holds, as one step."""
+        self.env.reset(seed)
+        self._slot = 0
+        return stacked([recorded(self.buffers, 0, self.env.spec)])
+
+    def run(self, steps: int) -> Recorded:
+        """Play on, and record each slot as it is written."""
+        return stacked([self._step() for _ in range(steps)])
+
+    def actions(self) -> np.ndarray[Any, Any]:
+        """The next actions, `[rows, *action]`, in the space's own numbering."""
+        layout, masks = self.env.spec.action, self.buffers.action_mask
+        rows = [
+            random_action(layout, rng, None if masks is None else masks[self._slot, row])
+            for row, rng in enumerate(self.rngs)
+        ]
+        return np.stack(rows).astype(layout.dtype)
+
+    def _step(self) -> Recorded:
+        action = self.actions()
+        if self._slot == self.buffers.slots - 1:
+            self.buffers.wrap()
+            self._slot = 0
+        self._slot += 1
+        if self._overlapped:
+            self.env.send(action, self._slot)
+            self.infos.append(self.env.recv())
+        else:
+            self.infos.append(self.env.step(action, self._slot))
+        return recorded(self.buffers, self._slot, self.env.spec)
+
+    @property
+    def slot(self) -> int:
+        """The slot that was written last."""
+        return self._slot
+
+
+def random_action(
+    layout: Layout, rng: np.random.Generator, mask: np.ndarray[Any, Any] | None = None
+) -> np.ndarray[Any, Any]:
+    """One action within its space, in the space's own numbering; of the choices, one that `mask` allows."""
+    leaf = layout.leaves[0]
+    if leaf.kind != "box":
+        allowed = np.ones(layout.mask_size, np.bool_) if mask is None else mask
+        parts = np.split(allowed, np.cumsum(leaf.sizes)[:-1])
+        valid = [np.flatnonzero(part) for part in parts]
+        assert all(map(len, valid)), "an action mask allows no action at all"
+        chosen = [choices[rng.integers(len(choices))] for choices in valid]
+        counted = np.array(chosen, np.int64).reshape(layout.shape)
+        return counted + np.array(leaf.start, np.int64).reshape(layout.shape)
+    assert leaf.low is not None
+    assert leaf.high is not None
+    low, high = leaf.low.astype(np.float64), leaf.high.astype(np.float64)
+    floor = np.where(np.isfinite(low), low, np.minimum(-1.0, high - 1.0))
+    ceiling = np.where(np.isfinite(high), high, np.maximum(1.0, low + 1.0))
+    action = np.asarray(floor + rng.random(layout.shape) * (ceiling - floor)).astype(layout.dtype)
+    return np.asarray(np.clip(action, leaf.low, leaf.high))
+
+
+def recorded(buffers: EnvBuffers, slot: int, spec: VectorEnvSpec) -> Recorded:
+    """A copy of all that one slot says."""
+    outcome = {name: getattr(buffers, name)[slot].copy() for name in _OUTCOMES if getattr(buffers, name) is not None}
+    ended = outcome["terminated"] | outcome["truncated"]
+    final = buffers.final_observation[slot].copy()
+    final[~ended] = 0
+    outcome["final_observation"] = final
+    if buffers.final_global_state is not None:
+        state = buffers.final_global_state[slot].copy()
+        state[np.setdiff1d(np.arange(spec.num_envs), spec.row_env[ended])] = 0
+        outcome["final_global_state"] = state
+    return outcome
+
+
+def stacked(steps: list[Recorded]) -> Recorded:
+    """Steps along a new leading axis."""
+    return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+
+
+def difference(one: Recorded, other: Recorded) -> str:
+    """The first difference of two recordings down to the bit, in words; empty where there is none.
+
+    Example:
+        >>> difference({"reward": np.zeros((3, 2))}, {"reward": np.array([[0, 0], [0, 1], [0, 0.0]])})
+        'reward differs first at step 1, row 1: 0.0 against 1.0'
+    """
+    for name in one:
+        a, b = one[name], other[name]
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"{name} is {a.dtype} {a.shape} against {b.dtype} {b.shape}"
+        unequal = _bits(a) != _bits(b)
+        if unequal.any():
+            step, row = (int(axis[0]) for axis in np.nonzero(unequal.any(axis=-1)))
+            return (
+                f"{name} differs first at step {step}, row {row}: {_said(a[step, row])} against {_said(b[step, row])}"
+            )
+    return ""
+
+
+def _bits(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.ascontiguousarray(array).reshape(*array.shape[:2], -1).view(np.uint8)
+
+
+def _said(value: np.ndarray[Any, Any]) -> str:
+    return str(value.tolist()) if value.size <= 8 else f"{value.ravel()[:8].tolist()[:-1]} ..."
+
+
+def outside(layout: Layout, rows: np.ndarray[Any, Any]) -> str:
+    """The first of `rows`, `[steps, rows, *shape]`, that is not in its space, in words; empty where all are.
+
+    Choices are expected as they lie in the slots: counted from 0.
+    """
+    leaf = layout.leaves[0]
+    wrong: np.ndarray[Any, Any]
+    if leaf.kind == "box":
+        wrong = np.asarray(~((rows >= leaf.low) & (rows <= leaf.high)))
+        expected = f"within the bounds of {layout.space}"
+    else:
+        sizes = np.array(leaf.sizes, np.int64).reshape(layout.shape)
+        wrong = np.asarray(rows < 0) | (rows.astype(np.int64) >= sizes)
+        expected = f"choices counted from 0, below {sizes.tolist()}"
+    wrong = np.asarray(wrong.reshape(*rows.shape[:2], -1).any(axis=-1))
+    if not wrong.any():
+        return ""
+    step, row = (int(axis[0]) for axis in np.nonzero(wrong))
+    return f"step {step}, row {row}: got {_said(rows[step, row])}, expected {expected}"
