@@ -22,11 +22,11 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]
         3.14
     """
 
-    def __getattr__(name: str) -> Any:
+    def attribute(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         import importlib
 
         return getattr(importlib.import_module(modules[name]), name)
 
-    return __getattr__
+    return attribute

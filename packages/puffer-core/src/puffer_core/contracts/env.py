@@ -24,7 +24,6 @@ from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout
 
 
-
 Infos: TypeAlias = Sequence[tuple[int, Mapping[str, Any]]]
 """Sparse infos of one step, as (row, dict); only rows that have something to say."""
 
@@ -72,9 +71,7 @@ class VectorEnvSpec:
         return len(self.row_env)
 
     @classmethod
-    def single_agent(
-        cls, *, id: str, num_envs: int, observation: Layout, action: Layout, **rest: Any
-    ) -> VectorEnvSpec:
+    def single_agent(cls, *, id: str, num_envs: int, observation: Layout, action: Layout, **rest: Any) -> VectorEnvSpec:
         """The spec of an env with one agent, hence one row, an environment."""
         rows = np.arange(num_envs, dtype=np.int64)
         return cls(

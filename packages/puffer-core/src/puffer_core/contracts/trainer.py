@@ -13,7 +13,6 @@ from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import Agent, Policy
 
 
-
 Metrics: TypeAlias = dict[str, float]
 """Name to value. Names are `area/what`: `loss/policy`, `policy/entropy`; the same keys from every update."""
 
