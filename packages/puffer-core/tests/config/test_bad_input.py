@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from puffer_core.config import resolve
-from puffer_core.config.values import show_plain
+from puffer_core.config.words import show_plain
 from puffer_core.errors import UsageError
 from puffer_core.plugins import PluginHost
 

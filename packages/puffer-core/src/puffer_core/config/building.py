@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from puffer_core.config.schema import Key, Option, Section
 from puffer_core.config.settings import Setting
-from puffer_core.config.values import describe, show, to_json
+from puffer_core.config.texts import to_json
+from puffer_core.config.words import describe, show
 from puffer_core.errors import PluginError
 
 M = TypeVar("M", bound=BaseModel)

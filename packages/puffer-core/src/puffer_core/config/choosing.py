@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from puffer_core.config.sources import Layer, Origin
-from puffer_core.config.values import show
+from puffer_core.config.words import show
 from puffer_core.errors import PluginError, UsageError
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.specs import Spec, TrainerSpec

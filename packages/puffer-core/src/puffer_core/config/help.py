@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from puffer_core.config.choosing import Chosen
+from puffer_core.config.kinds import element, is_switch
 from puffer_core.config.parts import Parts, component_section, find_parts
 from puffer_core.config.schema import REQUIRED, Option, section_of
 from puffer_core.config.sources import Layer, Origin, read_argv
-from puffer_core.config.values import describe, element, is_switch, metavar, show_plain
+from puffer_core.config.words import describe, metavar, show_plain
 from puffer_core.plan import RunOptions, VectorConfig
 from puffer_core.plugins import PluginHost
 from puffer_core.specs import Spec

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from puffer_core.config.choosing import Chosen, Named, choose_backend, find, named, named_loggers
+from puffer_core.config.index import NAMED
 from puffer_core.config.schema import Key, Option, Section, section_of
-from puffer_core.config.settings import NAMED, collect
+from puffer_core.config.settings import collect
 from puffer_core.config.sources import Layer
-from puffer_core.config.values import show
+from puffer_core.config.words import show
 from puffer_core.errors import PluginError, UsageError
 from puffer_core.plan import RunOptions, VectorConfig
 from puffer_core.plugins import PluginHost

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 from puffer_core.config.building import build, dump
 from puffer_core.config.choosing import Chosen, source_missing
+from puffer_core.config.index import NAMED
 from puffer_core.config.parts import Parts, component_section, find_parts
 from puffer_core.config.schema import Key, section_of
-from puffer_core.config.settings import NAMED, Settings, collect
+from puffer_core.config.settings import Settings, collect
 from puffer_core.config.sources import Layer, Origin, read_arguments, read_argv, read_environ, read_file
-from puffer_core.config.values import show, to_json
+from puffer_core.config.texts import to_json
+from puffer_core.config.words import show
 from puffer_core.errors import UsageError
 from puffer_core.plan import Component, RunOptions, RunPlan, VectorConfig
 from puffer_core.plugins import PluginHost
@@ -56,7 +58,8 @@ def resolve(
 
     Example:
         >>> from puffer_core.plugins import PluginHost
-        >>> resolve(PluginHost.discover(), "ppo", "CartPole-v1", argv=["--seed", "-1"], environ={})
+        >>> host = PluginHost.discover()
+        >>> resolve(host, "ppo", "cartpole", argv=["--seed", "-1"])  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
         puffer_core.errors.UsageError: --seed: got -1, expected an integer >= 0 and < 2**63
         `puffer train ppo --help` lists the options.

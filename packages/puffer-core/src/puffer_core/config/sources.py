@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from puffer_core.config.schema import Key
-from puffer_core.config.values import show
+from puffer_core.config.words import show
 from puffer_core.errors import UsageError
 
 DEFAULT_FILE = Path("puffer.toml")

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from puffer_core.config.values import adapt, describe, metavar, parse, parse_free, show, show_plain, to_json
+from puffer_core.config.texts import adapt, parse, parse_free, to_json
+from puffer_core.config.words import describe, metavar, show, show_plain
 
 
 @pytest.mark.parametrize(
