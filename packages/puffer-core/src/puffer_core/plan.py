@@ -88,5 +88,7 @@ class RunPlan:
     @property
     def env_spec(self) -> EnvSpec | None:
         """The env's description, None for a run that learns from a dataset."""
-        assert self.env is None or isinstance(self.env.spec, EnvSpec)
-        return self.env.spec if self.env else None
+        if self.env is None:
+            return None
+        assert isinstance(self.env.spec, EnvSpec)
+        return self.env.spec

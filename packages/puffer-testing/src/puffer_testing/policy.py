@@ -163,7 +163,7 @@ class PolicyConformance:
         steps, rows = next(iter(inputs.values())).shape[:2]
         carry = policy.initial_carry(rows) if carry is None else carry
         reset = np.zeros((steps, rows), bool) if reset is None else reset
-        apply = backend.compile(lambda ops, *given: policy.apply(ops, *given, None))
-        result = apply(*backend.to_device((params, inputs, carry, reset)))
+        apply = backend.compile(policy.apply)
+        result = apply(*backend.to_device((params, inputs, carry, reset)), None)
         found: tuple[Outputs, Any] = backend.to_numpy(result)
         return found

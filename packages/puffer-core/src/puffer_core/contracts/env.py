@@ -154,7 +154,7 @@ class EnvBuffers:
     def part(self, rows: slice, envs: slice) -> EnvBuffers:
         """The same slots, narrowed to some rows and environments: what one worker writes."""
         views = {f.name: getattr(self, f.name) for f in fields(self)}
-        narrowed = {
+        narrowed: dict[str, Any] = {
             name: None if array is None else array[:, envs if name.endswith("global_state") else rows]
             for name, array in views.items()
         }
