@@ -78,12 +78,13 @@ class NativeVectorEnv:
         self._shared["@limit"] = np.array([limit or NO_LIMIT], np.int64)
         self._shared["@count"] = np.array([num_envs], np.int64)
         self._action = np.zeros((num_envs, *self.spec.action.shape), self.spec.action.dtype)
-        threads = threads or max(1, min(os.cpu_count() or 1, num_envs // ROWS_A_THREAD))
-        edges = np.linspace(0, num_envs, min(threads, num_envs) + 1).astype(int)
-        self._shares = [_Share.of(start, stop) for start, stop in pairwise(edges.tolist())]
-        self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
         self._shape = self._action.shape
         self._compiled = compiled and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+        threads = threads or max(1, min(os.cpu_count() or 1, num_envs // ROWS_A_THREAD))
+        threads = min(threads, num_envs) if self._compiled else 1  # Python code would only take turns
+        edges = np.linspace(0, num_envs, threads + 1).astype(int)
+        self._shares = [_Share.of(start, stop) for start, stop in pairwise(edges.tolist())]
+        self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
         self._steps: dict[int, _Call] = {}
 
     def bind(self, buffers: EnvBuffers) -> None:
