@@ -9,7 +9,7 @@ from typing import Any
 from puffer_core.checkpoint import MANIFEST
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent
-from puffer_core.errors import CheckpointError
+from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.evaluation import evaluate as play
 from puffer_core.loaded_policy import LoadedPolicy, load_agent
@@ -56,6 +56,8 @@ def train(
     from puffer_core.config import resolve
     from puffer_core.run.loop import execute
 
+    if env and dataset:
+        raise UsageError(f"train: got env={env!r} and dataset={dataset!r}, expected one of them")
     host = host or PluginHost.discover()
     plan = resolve(host, trainer, env or dataset, overrides=options | {"quiet": quiet}, file=config)
     if quiet:

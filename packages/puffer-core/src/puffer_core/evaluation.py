@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from puffer_core.acting import Acted, make_actor
+from puffer_core.acting import Acted, call_actor, make_actor
 from puffer_core.arrays import Tree
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.env import EnvBuffers, VectorEnv
@@ -181,14 +181,8 @@ class _Player:
 
     def _act(self) -> Acted:
         inputs = {name: self._input(name) for name in self._names}
-        backend, params = self._backend, self._agent.params
-        if backend.name == "numpy":
-            acted: Acted = self._actor(params, inputs, self._carry, self._reset, self._rng)
-            return acted
-        rng = backend.rng(int(self._rng.integers(2**63)))
-        acted = self._actor(params, backend.to_device(inputs), self._carry, backend.to_device(self._reset), rng)
-        carry = acted.pop("carry")
-        return {**backend.to_numpy(acted), "carry": carry}
+        params, rng = self._agent.params, self._rng
+        return call_actor(self._actor, self._backend, params, inputs, self._carry, self._reset, rng)
 
     def _input(self, name: str) -> np.ndarray[Any, Any]:
         if name in self._previous:

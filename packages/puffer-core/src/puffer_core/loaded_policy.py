@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from puffer_core.acting import make_actor
+from puffer_core.acting import call_actor, make_actor
 from puffer_core.arrays import Tree
 from puffer_core.checkpoint import load
 from puffer_core.contracts.backend import Backend
@@ -99,16 +99,12 @@ class LoadedPolicy:
             self._begin(rows)
         given = {"action_mask": action_mask, "global_state": global_state, "previous_reward": previous_reward}
         inputs = self._inputs(batch, {name: _rows(value, single) for name, value in given.items() if value is not None})
-        backend = self._backend
-        rng: Any = self._rng if backend.name == "numpy" else backend.rng(int(self._rng.integers(2**63)))
-        acted = self._actor(
-            self.agent.params, backend.to_device(inputs), self._carry, backend.to_device(self._reset), rng
-        )
+        params, rng = self.agent.params, self._rng
+        acted = call_actor(self._actor, self._backend, params, inputs, self._carry, self._reset, rng)
         self._carry = acted["carry"]
         self._reset = np.zeros(rows, np.bool_)
-        self._previous_action = np.array(backend.to_numpy(acted["action"]))
-        action = np.array(backend.to_numpy(acted["env_action"]))
-        return action[0] if single else action
+        self._previous_action = np.array(acted["action"])
+        return acted["env_action"][0] if single else acted["env_action"]
 
     def reset(self, rows: Any = None) -> None:
         """The next observation starts an episode: in every row, or in those where a bool array `[rows]` is True."""

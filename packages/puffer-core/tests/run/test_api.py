@@ -14,7 +14,7 @@ import pytest
 from puffer_core import api
 from puffer_core.checkpoint import load
 from puffer_core.contracts.env import EnvBuffers
-from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError
+from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
 from puffer_core.evaluation import evaluate
 from puffer_core.numpy_backend import NumpyBackend
 from puffer_core.plugins import PluginHost
@@ -69,6 +69,11 @@ def test_a_policy_of_one_engine_acts_on_that_engine(plans: ModuleType, host: Plu
     assert np.array_equal(api.evaluate(run, episodes=5, host=host).returns, run.evaluation.returns)
     assert api.load_policy(run, deterministic=False, host=host)([0.0, 0.0]) in (0, 1)
     assert load(run.latest, []).manifest.resume.reasons == ["the backend device on device:0 is not deterministic"]
+
+
+def test_an_env_and_a_dataset_are_one_too_many(host: PluginHost) -> None:
+    with pytest.raises(UsageError, match="expected one of them"):
+        api.train("search", env="walk", dataset="data.npz", host=host)
 
 
 def test_another_seed_plays_other_episodes(run: Run, host: PluginHost) -> None:

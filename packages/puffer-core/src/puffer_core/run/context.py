@@ -20,7 +20,7 @@ from puffer_core.plugins import PluginHost, Provided
 from puffer_core.seeding import Streams
 from puffer_core.specs import PolicySpec, Spec
 
-EVALUATION_ROWS = 32
+EVALUATION_ROWS = 64
 """Environments of an evaluation, at most: enough for speed, few enough for memory."""
 _CORE = frozenset({"policy", "trainer", "streams", "collector"})
 
