@@ -23,7 +23,6 @@ from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout
 
-
 Infos: TypeAlias = Sequence[tuple[int, Mapping[str, Any]]]
 """Sparse infos of one step, as (row, dict); only rows that have something to say."""
 
@@ -183,11 +182,17 @@ class VectorEnv(Protocol):
         ...
 
     def reset(self, seed: int) -> None:
-        """Start every environment anew and write slot 0. Environment `i` is seeded from `(seed, i)` alone."""
+        """Start every environment anew and write slot 0, with no reward and no flags.
+
+        Environment `i` is seeded from `(seed, i)` alone.
+        """
         ...
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
         """Act on the observations of `slot - 1` and write `slot`, in 1..slots-1. `send`, then `recv`.
+
+        Actions are in the action space's own numbering: `distributions.to_env` has added a Discrete's `start`.
+        Observed choices are counted from 0, as `Layout.encode` writes them.
 
         Raises:
             EnvError: the env raised or broke its spaces; the message names the env's index and what it did.
