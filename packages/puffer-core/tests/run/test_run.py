@@ -188,7 +188,14 @@ def test_a_signal_ends_the_run_after_its_update_with_a_checkpoint(
     assert [json.loads(line)["step"] for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()] == [8, 16]
 
 
-def test_a_second_signal_leaves_at_once(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:
+def test_a_second_request_to_terminate_changes_nothing(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:
+    with pytest.raises(RunStopped) as stopped:
+        execute(plans.plan(tmp_path / "r", signal_at=2, signal=int(signal.SIGTERM), signals=2), host)
+    assert stopped.value.exit_code == 143
+    assert is_sound(stopped.value.checkpoint)
+
+
+def test_a_second_interrupt_leaves_at_once(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         execute(plans.plan(tmp_path / "r", signal_at=2, signal=int(signal.SIGINT), signals=2), host)
     assert not (tmp_path / "r" / "checkpoints").exists()

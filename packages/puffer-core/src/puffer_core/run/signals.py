@@ -1,4 +1,4 @@
-"""Signals of a run: the first asks it to stop after the update, the second stops it at once."""
+"""Signals of a run: the first asks it to stop after the update, a second SIGINT stops it at once."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class StopFlag:
 
     def __call__(self, signum: int, _: FrameType | None) -> None:
         """The signal handler."""
-        if self.signum:
+        if self.signum and signum == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signum = signum
+        self.signum = self.signum or signum
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
     """Catch SIGINT and SIGTERM while a run lasts; outside the main thread, where none arrive, catch nothing.
 
-    A second signal raises KeyboardInterrupt wherever the program stands.
+    A SIGINT after the first signal raises KeyboardInterrupt wherever the program stands.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
