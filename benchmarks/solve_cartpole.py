@@ -1,8 +1,10 @@
 """Seconds from pressing enter to a solved CartPole-v1, beside Stable-Baselines3, in interleaved rounds of one run.
 
-Solved: 100 greedy episodes in Gymnasium's CartPole-v1 with a mean return of at least 475. It is tried after an update
-when the mean return of the last max(100, 2 x rows) training episodes is at least 475 (`--trigger`), and at the end of
-training; the time that trying takes is not counted. Everything else is: the start of Python, imports, compilation.
+Solved: 100 greedy episodes in Gymnasium's CartPole-v1 with a mean return of at least 475. It is tried after every update
+while the mean return of the last max(100, 2 x rows) training episodes is at least 200 (`--trigger`), and at the end of
+training. The trigger is lower than the goal because training explores and the window lags behind; a try that comes too
+early costs nothing, for the time that trying takes is not counted. Everything else is: the start of Python, imports,
+compilation.
 
 Puffer trains with its defaults, once with an empty cache of compiled code and once with a filled one; Stable-Baselines3
 with the RL Zoo's hyperparameters for CartPole-v1. Both train for at most 100,000 steps on one thread.
@@ -34,7 +36,7 @@ REFERENCE = "stable-baselines3"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0, 1, ... of each contestant, interleaved")
-    parser.add_argument("--trigger", type=float, default=475.0, help="mean recent training return that calls for a try")
+    parser.add_argument("--trigger", type=float, default=200.0, help="mean recent training return that calls for a try")
     parser.add_argument("--quick", action="store_true", help="one seed; not kept")
     parser.add_argument("--only", action="append", help="a contestant; repeatable")
     arguments = parser.parse_args()
