@@ -9,6 +9,7 @@ back; LLVM then keeps the struct in registers.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from llvmlite import ir
@@ -24,6 +25,7 @@ from puffer_env_native.table import Table
 
 BYTES = ir.IntType(8).as_pointer()
 INDEX = ir.IntType(32)
+_NUMBER = count()
 
 
 class EnvType(types.Type):
@@ -33,7 +35,8 @@ class EnvType(types.Type):
         self.table = table
         self.methods = methods
         self.fields = {field.name: from_dtype(field.dtype) for field in table.env_class.FIELDS}
-        super().__init__(name=f"Env({table.env_class.__module__}.{table.env_class.__qualname__}@{id(table)})")
+        number = next(_NUMBER)  # to Numba, types of one name are one type, and a class may be defined anew
+        super().__init__(name=f"Env({table.env_class.__module__}.{table.env_class.__qualname__}#{number})")
 
     def pointer(self, context: Any, builder: Any, env: Any, name: str) -> Any:
         """Address of a field within the struct."""
