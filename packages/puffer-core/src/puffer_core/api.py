@@ -52,6 +52,15 @@ def train(
     Raises:
         UsageError: an unknown name, or an option that is not valid.
         RunStopped: a signal ended it; it was saved before.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as place:
+        ...     run = train("ppo", env="cartpole", total_steps=256, horizon=32, eval_episodes=2, run=place)
+        ...     found = evaluate(run, episodes=3)
+        ...     action = load_policy(run)([0.0, 0.1, 0.0, -0.1])
+        >>> run.evaluation.episodes, found.episodes, action in (0, 1)
+        (2, 3, True)
     """
     from puffer_core.config import resolve
     from puffer_core.run.loop import execute
@@ -88,6 +97,12 @@ def evaluate(
     Raises:
         CheckpointError: not a run, or nothing sound to load in it.
         EnvError: the env cannot be made.
+
+    Example:
+        >>> evaluate("runs/none")
+        Traceback (most recent call last):
+        puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
+        name a directory that `puffer train` made, such as one of those under runs/
     """
     host = host or PluginHost.discover()
     found, path = locate(run)
@@ -115,6 +130,12 @@ def load_policy(
 
     Raises:
         CheckpointError: not a run, or nothing sound to load in it.
+
+    Example:
+        >>> load_policy("runs/none")
+        Traceback (most recent call last):
+        puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
+        name a directory that `puffer train` made, such as one of those under runs/
     """
     host = host or PluginHost.discover()
     found, path = locate(run)

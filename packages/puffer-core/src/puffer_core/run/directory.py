@@ -139,6 +139,13 @@ class Run:
 
     Raises:
         CheckpointError: `directory` does not hold a run.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as place:
+        ...     _ = (Path(place) / "config.json").write_text('{"seed": 3}')
+        ...     Run(place).config, Run(place).checkpoints, Run(place).metrics
+        ({'seed': 3}, [], [])
     """
 
     directory: Path
