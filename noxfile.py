@@ -154,8 +154,13 @@ def executable(venv: Path, program: str) -> str:
 
 def fingerprint() -> str:
     """A hash of everything that decides what the shared environment holds."""
-    files = [ROOT / "constraints.txt", ROOT / "noxfile.py", *(path / "pyproject.toml" for path in PACKAGES)]
-    return hashlib.sha256(b"".join([sys.version.encode(), *(bytes(f) + f.read_bytes() for f in files)])).hexdigest()
+    files = [ROOT / "constraints.txt", *(path / "pyproject.toml" for path in PACKAGES)]
+    parts = [
+        sys.version,
+        repr((BUILD, TEST, CHECK)),
+        *(f"{file}\n{file.read_text(encoding='utf-8')}" for file in files),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def requirements_of_ours(name: str) -> set[str]:

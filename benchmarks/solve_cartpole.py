@@ -1,6 +1,6 @@
 """Seconds from pressing enter to a solved CartPole-v1, beside Stable-Baselines3, in interleaved rounds of one run.
 
-Solved: 100 greedy episodes in Gymnasium's CartPole-v1 with a mean return of at least 475. It is tried after every update
+Solved: 100 greedy episodes in Gymnasium's CartPole-v1 with a mean return of at least 475. It is tried after each update
 while the mean return of the last max(100, 2 x rows) training episodes is at least 200 (`--trigger`), and at the end of
 training. The trigger is lower than the goal because training explores and the window lags behind; a try that comes too
 early costs nothing, for the time that trying takes is not counted. Everything else is: the start of Python, imports,
