@@ -177,10 +177,11 @@ class SerialVectorEnv:
         slot.terminated.fill(0)
         slot.truncated.fill(0)
         if any(terminated) or any(truncated):
-            slot.terminated[:], slot.truncated[:] = terminated, truncated
-            for i in np.flatnonzero(slot.terminated | slot.truncated).tolist():
-                self._write.final_observation(slot, i, observations[i])
-                observations[i], infos[i] = self._begin_episode(i, None)
+            for i, (over, cut) in enumerate(zip(terminated, truncated, strict=True)):
+                if over or cut:
+                    slot.terminated[i], slot.truncated[i] = over, cut
+                    self._write.final_observation(slot, i, observations[i])
+                    observations[i], infos[i] = self._begin_episode(i, None)
         self._write.observations(slot, observations)
         self._write.rewards(slot, rewards)
         self._write.masks(slot, infos)
