@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from puffer_backend_torch.config import TorchConfig
+from puffer_backend_torch.memory import keep_freed_memory
 from puffer_backend_torch.ops import TorchOps
 from puffer_backend_torch.optimizers import Adam, Sgd
 from puffer_core.arrays import Tree, map_tree
@@ -49,6 +50,8 @@ class TorchBackend:
         self._all_threads = torch.get_num_threads()
         self.device = str(self._device)
         self.on_host = self._device.type == "cpu"
+        if self.on_host and self.config.keep_freed_memory:
+            keep_freed_memory()
         table: Any = TorchOps(self._device, compiled=self.config.compile)  # torch's stubs know no `axis`
         self.ops: Ops = table
         if self.config.deterministic and self._device.type == "cuda":
