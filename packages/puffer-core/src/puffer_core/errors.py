@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 class PufferError(Exception):
-    """Base of every error that Puffer raises on purpose.
+    r"""Base of every error that Puffer raises on purpose.
 
     Args:
         message: what was wrong, where, and what was expected instead.
@@ -17,7 +17,7 @@ class PufferError(Exception):
 
     Example:
         >>> str(PufferError("no such file: a.toml", remedy="check the path"))
-        'no such file: a.toml\\ncheck the path'
+        'no such file: a.toml\ncheck the path'
     """
 
     exit_code = 1

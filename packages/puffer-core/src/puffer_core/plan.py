@@ -18,7 +18,7 @@ class VectorConfig(BaseModel):
     num_envs: int = Field(8, ge=1)
     """Environments stepped together. More: faster steps, fewer and larger updates for the same number of steps."""
     mode: Literal["auto", "serial", "native"] = "auto"
-    """Where they are stepped: one after another in this process, or as one compiled batch. `auto`: what the env offers."""
+    """`serial`: one after another; `native`: as one compiled batch; `auto`: what the env offers."""
 
 
 class RunOptions(BaseModel):

@@ -29,7 +29,7 @@ class PpoConfig(BaseModel):
     clip: float = Field(0.2, gt=0)
     """Epsilon: how far the probability ratio may move before its gradient is cut."""
     value_clip: float | None = Field(None, gt=0)
-    """How far a value may move from the behaviour policy's before its gradient is cut, in reward units; none: freely."""
+    """How far a value may move from the behaviour policy's before its gradient is cut, reward units; none: freely."""
     value_coefficient: float = Field(0.5, ge=0)
     """c1: weight of the value loss."""
     entropy_coefficient: float = Field(0.0, ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 State: TypeAlias = dict[str, Any]
-"""A nested dict with string keys; leaves are arrays (of any engine) or JSON values: str, int, float, bool, None, list."""
+"""A nested dict, keys are strings, leaves arrays of any engine, or JSON values (str, int, float, bool, None, list)."""
 
 
 @runtime_checkable

@@ -12,7 +12,6 @@ from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.layout import Layout
 
-
 Inputs: TypeAlias = Mapping[str, Array]
 """What a policy may ask for, by name, each `[time, rows, ...]`: `observation`, `action_mask`, `global_state`
 (one entry a row), `previous_action`, `previous_reward`; a trainer may add its own, such as `action` for a critic."""

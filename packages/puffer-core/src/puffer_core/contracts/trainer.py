@@ -12,7 +12,6 @@ from puffer_core.contracts.checkpointable import Checkpointable
 from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import Agent, Policy
 
-
 Metrics: TypeAlias = dict[str, float]
 """Name to value. Names are `area/what`: `loss/policy`, `policy/entropy`; the same keys from every update."""
 
@@ -33,7 +32,7 @@ class Rollout(TypedDict):
             distribution's parameters: `value` and the like.
         log_prob: `[T, N]`, of `action` under the behaviour policy, nats.
         last_outputs: name to `[N, ...]`, the same outputs at step T, to bootstrap from.
-        final_outputs: name to `[T, N, ...]`, the same outputs at `final_observation` where the step was truncated, else 0.
+        final_outputs: name to `[T, N, ...]`, the same at `final_observation` where the step was truncated, else 0.
         reward: `[T, N]`, of each step.
         terminated: bool `[T, N]`.
         truncated: bool `[T, N]`.
