@@ -96,6 +96,7 @@ class TrainerSpec(Spec):
     """A trainer. The target is called as `target(config, context)` and gives a `Trainer`.
 
     `source` says what it learns from: an env it acts in, or a dataset. `policy` is the default policy's name.
+    With `gradients` it differentiates, and runs on backends with the capability `train` alone.
     """
 
     KIND: ClassVar[str] = "trainer"
@@ -105,6 +106,7 @@ class TrainerSpec(Spec):
 
     source: Literal["env", "dataset"] = "env"
     policy: str = "mlp"
+    gradients: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,7 +127,7 @@ def provided(spec: type[Spec], name: str, config: str = "", **rest: Any) -> Prov
 TORCH = provided(BackendSpec, "torch", "EngineConfig", capabilities=frozenset({"train"}))
 COMPONENTS = [
     provided(TrainerSpec, "learner", "LearnerConfig", policy="net"),
-    provided(TrainerSpec, "counter", policy="net", backends=frozenset({"numpy"})),
+    provided(TrainerSpec, "counter", policy="net", backends=frozenset({"numpy"}), gradients=False),
     provided(TrainerSpec, "reader", policy="net", source="dataset"),
     provided(TrainerSpec, "greedy", "Greedy", policy="net"),
     provided(TrainerSpec, "explosive", "Explosive", policy="net"),

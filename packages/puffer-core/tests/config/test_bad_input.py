@@ -293,3 +293,12 @@ def test_any_file_is_a_plan_or_a_usage_error(host: PluginHost, tmp_path: Path, t
     with suppress(UsageError):
         resolve(host, "learner", "maze", file=file, environ={})
         assert set(tomllib.loads(text)) <= {"seed"}
+
+
+def test_a_backend_without_gradients_is_refused_for_a_trainer_that_needs_them(host):
+    with pytest.raises(UsageError, match=r"got 'numpy', expected a backend that computes gradients.*: torch"):
+        resolve(host, "learner", "maze", argv=["--backend", "numpy"], environ={})
+
+
+def test_a_trainer_without_gradients_runs_on_numpy_unless_told(host):
+    assert resolve(host, "counter", "maze", environ={}).backend.spec.name == "numpy"

@@ -63,7 +63,7 @@ def plan(run: Path | str, *, trainer: str = "Search", **changes: Any) -> RunPlan
     engine = changes.pop("backend", backend())
     options = RunOptions(**({"total_steps": 32, "run": str(run), "eval_episodes": 5} | changes))
     return RunPlan(
-        trainer=part(TrainerSpec, "search", trainer, made.SearchConfig(**config)),
+        trainer=part(TrainerSpec, "search", trainer, made.SearchConfig(**config), gradients=False),
         source="walk",
         env=part(EnvSpec, "walk", "Walk", env, interface="vector"),
         policy=part(PolicySpec, "linear", "Linear", made.LinearConfig(**policy)),

@@ -156,7 +156,7 @@ def load_model(host: PluginHost, provided: Provided) -> type[BaseModel] | None:
     return model
 
 
-def choose_backend(host: PluginHost, named: Named, trainer: Spec, policy: Spec) -> Chosen:
+def choose_backend(host: PluginHost, named: Named, trainer: TrainerSpec, policy: Spec) -> Chosen:
     """The backend that was named, or the best installed one that the trainer and the policy run on.
 
     Raises:
@@ -166,25 +166,30 @@ def choose_backend(host: PluginHost, named: Named, trainer: Spec, policy: Spec) 
     if not named.name:
         named = Named(_default_backend(host, trainer, users))
     chosen = find(host, "backend", named, default=f"trainer {trainer.name}")
+    where = named.origin.where(("backend",)) if named.origin else "backend"
     for user in users:
         if chosen.spec.name not in user.backends:
-            where = named.origin.where(("backend",)) if named.origin else "backend"
             able = ", ".join(sorted(user.backends))
             raise UsageError(
                 f"{where}: got {named.name!r}, expected a backend that {user.KIND} {user.name} runs on: {able}"
             )
+    if trainer.gradients and "train" not in chosen.spec.capabilities:
+        specs = (item.spec for item in host.provided("backend"))
+        able = ", ".join(sorted(spec.name for spec in specs if "train" in spec.capabilities))
+        raise UsageError(
+            f"{where}: got {named.name!r}, expected a backend that computes gradients, as {trainer.name} needs: "
+            f"{able or 'none is installed'}"
+        )
     return chosen
 
 
-def _default_backend(host: PluginHost, trainer: Spec, users: list[Spec]) -> str:
+def _default_backend(host: PluginHost, trainer: TrainerSpec, users: list[Spec]) -> str:
     usable = [item.spec for item in host.provided("backend") if all(item.spec.name in user.backends for user in users)]
+    if not trainer.gradients and any(spec.name == "numpy" for spec in usable):
+        return "numpy"  # nothing heavy to import, and the fastest to act on a CPU
     training = sorted(spec.name for spec in usable if "train" in spec.capabilities)
-    if "torch" in training:
-        return "torch"
     if training:
-        return training[0]
-    if "numpy" in trainer.backends and any(spec.name == "numpy" for spec in usable):
-        return "numpy"
+        return "torch" if "torch" in training else training[0]
     if all("torch" in user.backends for user in users):
         return "torch"  # not installed, or broken: the host says which, and what to do
     able = sorted(set.intersection(*(set(user.backends) for user in users)))

@@ -187,7 +187,9 @@ def _unpackaged(kind: str, name: str) -> Provided:
     label = "-".join(words.split()).lstrip("0123456789-") or kind
     try:
         _, spec = KINDS[kind]
-        return Provided(spec(name=label, summary=name, target=target), "", "")
+        # Whether an unpackaged trainer differentiates shows when it runs.
+        unknown: dict[str, Any] = {"gradients": False} if kind == "trainer" else {}
+        return Provided(spec(name=label, summary=name, target=target, **unknown), "", "")
     except ValueError as error:
         raise UsageError(
             f"{kind} {name!r}: {error}", remedy="Write py:module:Attribute, as in py:my_package:Mine."
