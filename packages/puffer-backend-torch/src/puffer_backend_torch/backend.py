@@ -8,16 +8,20 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
-from puffer_backend_torch.config import TorchConfig
-from puffer_backend_torch.memory import keep_freed_memory
-from puffer_backend_torch.ops import TorchOps
-from puffer_backend_torch.optimizers import Adam, Sgd
-from puffer_core.arrays import Tree, map_tree
-from puffer_core.contracts.backend import Optimizer, OptimizerConfig
-from puffer_core.contracts.ops import Ops
-from puffer_core.errors import UsageError
+from puffer_backend_torch.process import keep_freed_memory, wait_passively
+
+wait_passively()  # OpenMP reads its environment when torch is imported
+
+import torch  # noqa: E402
+
+from puffer_backend_torch.config import TorchConfig  # noqa: E402
+from puffer_backend_torch.ops import TorchOps  # noqa: E402
+from puffer_backend_torch.optimizers import Adam, Sgd  # noqa: E402
+from puffer_core.arrays import Tree, map_tree  # noqa: E402
+from puffer_core.contracts.backend import Optimizer, OptimizerConfig  # noqa: E402
+from puffer_core.contracts.ops import Ops  # noqa: E402
+from puffer_core.errors import UsageError  # noqa: E402
 
 FEW_ROWS = 1024
 """Below this many rows a second thread costs more than it brings (measured with 2x64 networks)."""

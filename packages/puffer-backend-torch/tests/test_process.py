@@ -1,7 +1,8 @@
-"""Keeping freed memory: where the C library has the switch, and only when asked to."""
+"""What is asked of the whole process: memory that is kept, threads that sleep while they wait."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -31,3 +32,19 @@ def page_faults(keep: bool) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the switch")
 def test_a_new_array_takes_the_memory_of_the_last():
     assert page_faults(keep=True) < page_faults(keep=False) / 10
+
+
+WAITS = "import puffer_backend_torch.backend, os; print(os.environ.get('OMP_WAIT_POLICY'))"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active"), ({"GOMP_SPINCOUNT": "1000"}, "None")],
+    ids=str,
+)
+def test_threads_sleep_while_they_wait_unless_the_user_decided(given, expected):
+    plain = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS], capture_output=True, text=True, check=True, env={**plain, **given}
+    )
+    assert done.stdout.strip() == expected

@@ -1,13 +1,28 @@
-"""How the C library treats memory that tensors give back."""
+"""What the backend asks of the whole process: of OpenMP's threads, and of the C library's memory.
+
+This module is imported before torch is, and imports nothing of it.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 _KEEP_BELOW = 1 << 28
+
+
+def wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait for one another, unless the user has decided otherwise.
+
+    By default they spin. Where another process wants one of the cores, a spinning thread holds it against the very
+    thread that it waits for, and training with two threads falls to a thirtieth of its speed (docs/adr/0012).
+    OpenMP reads the variable when it is loaded: it has no effect once torch has been imported.
+    """
+    if "GOMP_SPINCOUNT" not in os.environ:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @cache
