@@ -108,7 +108,7 @@ def test_what_its_readme_shows_is_its_source() -> None:
     readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     files = [path for path in EXAMPLE.rglob("*") if path.suffix in {".py", ".toml"}]
     sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    shown = re.findall(r"^```(?:python|toml)\n(.*?)^```", readme, re.M | re.S)
+    shown = re.findall(r"^```(?:py|toml)\n(.*?)^```", readme, re.M | re.S)
     assert shown
     for block in shown:
         for part in re.split(r"^ *\.\.\.\n", block, flags=re.M):

@@ -1,0 +1,51 @@
+"""Nothing public is undocumented: every hook with its exact arguments, every name with an example that runs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import puffer_core
+from puffer_core import hookspecs
+
+ROOT = Path(__file__).parent.parent
+PLUGINS = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("puffer_")}
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+EXAMPLES = "\n".join(
+    block
+    for page in PAGES
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_is_documented_with_its_arguments(name: str) -> None:
+    arguments = ", ".join(inspect.signature(HOOKS[name]).parameters)
+    assert f"\n### `{name}({arguments})`\n" in PLUGINS
+
+
+def test_no_hook_is_documented_that_does_not_exist() -> None:
+    assert set(re.findall(r"^### `(\w+)\(", PLUGINS, re.M)) == set(HOOKS)
+
+
+@pytest.mark.parametrize("name", puffer_core.__all__)
+def test_every_public_name_has_a_docstring_and_an_example(name: str) -> None:
+    public = getattr(puffer_core, name)
+    assert inspect.getdoc(public), f"puffer_core.{name} has no docstring"
+    in_docstring = ">>>" in (public.__doc__ or "")
+    assert in_docstring or re.search(rf"\b{name}\b", EXAMPLES), f"no example shows puffer_core.{name}"
+
+
+def test_every_contract_has_its_page() -> None:
+    pages = {page.stem for page in (ROOT / "docs" / "contracts").glob("*.md")}
+    assert pages == {"backend", "checkpointable", "env", "metric-logger", "policy", "trainer"}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "contracts").glob("*.md")), ids=lambda page: page.stem)
+def test_every_page_of_a_contract_answers_the_same_questions(page: Path) -> None:
+    headings = re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.M)
+    assert headings == ["Who calls it, when", "What it owns", "What it guarantees", "Example", "Check it"]
