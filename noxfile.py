@@ -65,8 +65,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def learning(session: nox.Session) -> None:
-    """The full learning tables: every test that trains to a stated return."""
-    checkout(session, "pytest", "-m", "learning", *session.posargs, env=ONE_THREAD)
+    """Every test that trains to a stated return; their figures go to docs/learning.json."""
+    table = {"LEARNING_TABLE": str(ROOT / "docs" / "learning.json")}
+    checkout(session, "pytest", "-m", "learning", *session.posargs, env=ONE_THREAD | table)
 
 
 @nox.session(python=False)

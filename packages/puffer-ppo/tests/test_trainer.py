@@ -15,6 +15,7 @@ from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.numpy_backend import numpy_ops
 from puffer_core.plugins import PluginHost
 from puffer_core.run.context import RunContext
+from puffer_ppo import PpoConfig
 from puffer_testing import TrainerConformance
 
 SMALL = {"horizon": 8, "minibatches": 2, "epochs": 2, "vector": {"num_envs": 4}}
@@ -116,4 +117,4 @@ def test_the_learning_rate_falls_to_nothing(host):
     with closing(RunContext(plan, host)) as context:
         trainer = context.trainer()
         rates = [trainer.update()["learning_rate"] for _ in range(2)]
-    assert rates == pytest.approx([1e-3, 0.5e-3])
+    assert rates == pytest.approx([PpoConfig().learning_rate, PpoConfig().learning_rate / 2])

@@ -15,7 +15,8 @@ from puffer_core.contracts.env import EnvBuffers, VectorEnv
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Metrics, Rollout
 from puffer_core.episodes import EpisodeStatistics
-from puffer_core.errors import CheckpointError, UnsupportedError
+from puffer_core.errors import UnsupportedError
+from puffer_core.states import check_form
 
 _INPUTS = frozenset({"observation", "action_mask", "global_state", "previous_action", "previous_reward"})
 
@@ -231,14 +232,9 @@ class HostCollector:
         """Go on from `state`; an env that cannot be restored starts new episodes instead.
 
         Raises:
-            CheckpointError: the state is of an env with other rows or inputs.
+            CheckpointError: the state is of an env with other rows or inputs, or malformed; nothing was changed.
         """
-        if set(state["last"]) != {*self._inputs, "active"} or state["reset"].shape != self._reset[-1].shape:
-            raise CheckpointError(
-                f"the checkpoint's collector has inputs {sorted(state['last'])} of {len(state['reset'])} rows, "
-                f"this run has {sorted({*self._inputs, 'active'})} of {self._reset.shape[1]} rows",
-                remedy="resume with the options that the run was started with",
-            )
+        check_form(state, self.state_dict(), free=("env", "episodes/recent_returns"))
         self.env_steps = int(state["env_steps"])
         self._started = bool(state["started"]) and self._env.spec.snapshot
         if not self._started:

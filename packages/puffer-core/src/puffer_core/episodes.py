@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float32
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.trainer import Metrics
+from puffer_core.errors import CheckpointError
+from puffer_core.states import check_form
 
 
 class EpisodeStatistics:
@@ -79,7 +81,14 @@ class EpisodeStatistics:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
+        """Take back what `state_dict` gave.
+
+        Raises:
+            CheckpointError: the state is of other rows, or malformed; nothing was changed.
+        """
+        check_form(state, self.state_dict(), free=("recent_returns",))
+        if np.ndim(state["recent_returns"]) != 1:
+            raise CheckpointError(f"recent_returns: expected returns one by one, got {np.shape(state['recent_returns'])}")
         self._returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
         self._recent_returns.clear()

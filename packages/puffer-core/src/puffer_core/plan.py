@@ -15,7 +15,7 @@ class VectorConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_envs: int = Field(8, ge=1)
+    num_envs: int = Field(32, ge=1)
     """Environments stepped together. More: faster steps, fewer and larger updates for the same number of steps."""
     mode: Literal["auto", "serial", "native"] = "auto"
     """`serial`: one after another; `native`: as one compiled batch; `auto`: what the env offers."""

@@ -12,11 +12,11 @@ class PpoConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2.5e-3, gt=0)
     """Adam's step size at the start. Larger: faster and less stable."""
     learning_rate_schedule: ScheduleName = "linear"
     """How the step size goes to 0 over the run: `constant` (it does not), `linear`, `cosine`."""
-    horizon: int = Field(128, ge=1)
+    horizon: int = Field(32, ge=1)
     """T: steps of each environment an update. More: better estimates, fewer updates."""
     epochs: int = Field(4, ge=1)
     """K: passes over the rollout an update."""
