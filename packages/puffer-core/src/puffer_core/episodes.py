@@ -87,8 +87,9 @@ class EpisodeStatistics:
             CheckpointError: the state is of other rows, or malformed; nothing was changed.
         """
         check_form(state, self.state_dict(), free=("recent_returns",))
-        if np.ndim(state["recent_returns"]) != 1:
-            raise CheckpointError(f"recent_returns: expected returns one by one, got {np.shape(state['recent_returns'])}")
+        shape = np.shape(state["recent_returns"])
+        if len(shape) != 1:
+            raise CheckpointError(f"recent_returns: expected a return for each episode, got shape {shape}")
         self._returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
         self._recent_returns.clear()

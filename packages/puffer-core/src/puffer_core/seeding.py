@@ -77,6 +77,8 @@ class Streams:
             raise CheckpointError(f"the state of the random streams is malformed: {error!r}") from error
         if seed != self.seed:
             raise CheckpointError(f"the random streams were saved with seed {seed}, this run has seed {self.seed}")
+        if unknown := sorted(state.keys() - {"seed", "streams"}):
+            raise CheckpointError(f"the state of the random streams has {', '.join(unknown)}, which nobody knows")
         missing = sorted(set(self._generators) - set(restored))
         if missing:
             raise CheckpointError(f"the saved random streams lack {', '.join(missing)}, which this run uses")

@@ -42,7 +42,8 @@ def _check(got: Any, expected: Any, path: str, free: Collection[str]) -> None:
         if key in got and key in expected:
             _check(got[key], expected[key], below, free)
         else:
-            _check_leaf(*(_form(side[key]) if key in side else "none" for side in (got, expected)), below)
+            there, here = (_form(side[key]) if key in side else "none" for side in (got, expected))
+            _check_leaf(there, here, below)
 
 
 def _check_leaf(got: str, expected: str, path: str) -> None:
