@@ -9,7 +9,7 @@ import numpy as np
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
 from puffer_core.contracts.trainer import Metrics, Rollout, TrainerContext, Unit
-from puffer_core.errors import CheckpointError
+from puffer_core.states import check_form
 from puffer_random_search.config import RandomSearchConfig
 from puffer_random_search.search import mean_return, perturbed
 
@@ -67,8 +67,5 @@ class RandomSearch:
 
     def load_state_dict(self, state: State) -> None:
         """Take back what `state_dict` gave; nothing changes where that is not possible."""
-        found = {name: np.shape(value) for name, value in state["params"].items()}
-        if found != {name: np.shape(value) for name, value in self._best.items()}:
-            raise CheckpointError("params: these belong to another policy", remedy="resume with the run's own options")
-        params, best_return, noise = dict(state["params"]), float(state["best_return"]), float(state["noise"])
-        self._best, self._best_return, self._noise = params, best_return, noise
+        check_form(state, self.state_dict())
+        self._best, self._best_return, self._noise = dict(state["params"]), state["best_return"], state["noise"]

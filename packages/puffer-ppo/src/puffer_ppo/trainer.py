@@ -11,9 +11,10 @@ from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
 from puffer_core.contracts.trainer import Metrics, TrainerContext, Unit
-from puffer_core.errors import CheckpointError, UsageError
+from puffer_core.errors import UsageError
 from puffer_core.normalisers import moments_init
 from puffer_core.schedules import schedule
+from puffer_core.states import check_form
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.update import REWARD_STATS, update
 
@@ -107,22 +108,8 @@ class Ppo:
         Raises:
             CheckpointError: parameters or optimizer state have other names or shapes.
         """
-        current = self.state_dict()
-        for part in ("params", "optimizer"):
-            _check_same(part, current[part], state[part])
+        check_form(state, self.state_dict())
         to_device, copy = self._backend.to_device, self._backend.copy
         self._params = copy(to_device(dict(state["params"])))
         self._optimizer_state = copy(to_device(dict(state["optimizer"])))
         self._running_return = copy(to_device(state["running_return"]))
-
-
-def _check_same(part: str, expected: State, got: State) -> None:
-    shapes = [{name: np.shape(value) for name, value in side.items()} for side in (expected, got)]
-    for name in sorted(shapes[0].keys() | shapes[1].keys()):
-        here, there = shapes[0].get(name), shapes[1].get(name)
-        if here != there:
-            raise CheckpointError(
-                f"{part} {name}: the checkpoint has {'none' if there is None else there}, "
-                f"this run {'none' if here is None else here}",
-                remedy="resume with the policy and options that the run was started with",
-            )

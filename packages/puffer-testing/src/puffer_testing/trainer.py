@@ -22,8 +22,10 @@ import puffer_core
 from puffer_core.arrays import named_leaves
 from puffer_core.checkpoint import load
 from puffer_core.config import resolve
+from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
 from puffer_core.contracts.trainer import Trainer
+from puffer_core.errors import CheckpointError
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.persistence import restore, save
@@ -56,7 +58,7 @@ class TrainerConformance:
 
     def test_is_a_trainer(self, contexts: ExitStack) -> None:
         trainer, _ = self.make(contexts)
-        assert isinstance(trainer, Trainer)
+        assert isinstance(trainer, Trainer), "it lacks something of `puffer_core.Trainer`"
         assert trainer.unit in ("env_steps", "gradient_steps", "tokens")
 
     def test_progress_grows_with_every_update(self, contexts: ExitStack) -> None:
@@ -114,6 +116,27 @@ class TrainerConformance:
         assert fresh.progress == trainer.progress
         if context.env.snapshot:
             self._assert_close(fresh, trainer)
+
+    def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(self, contexts: ExitStack) -> None:
+        trainer, other = self.make(contexts)[0], self.make(contexts, seed=3)[0]
+        other.update()
+        before, state = self._files(trainer), other.state_dict()
+        params = {name: np.asarray(value) for name, value in state["params"].items()}
+        first = min(params)
+        misfits = {f"without {key!r}": {k: v for k, v in state.items() if k != key} for key in state}
+        misfits["with a parameter too few"] = {**state, "params": {k: v for k, v in params.items() if k != first}}
+        misfits["with a parameter too many"] = {**state, "params": {**params, "no-such-parameter": params[first]}}
+        misfits["with a parameter of another shape"] = {**state, "params": {**params, first: params[first][None]}}
+        for what, misfit in misfits.items():
+            assert self._refuses(trainer, misfit), f"a state {what} was taken, expected CheckpointError"
+            assert self._files(trainer) == before, f"a state {what} was refused, but partly loaded"
+
+    def _refuses(self, trainer: Trainer, state: State) -> bool:
+        try:
+            trainer.load_state_dict(state)
+        except CheckpointError:
+            return True
+        return False
 
     def test_a_run_leaves_metrics_and_a_checkpoint(self, tmp_path: Path) -> None:
         directory = tmp_path / "run"
