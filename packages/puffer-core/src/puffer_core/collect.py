@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from puffer_core.acting import Acted, make_actor
+from puffer_core.acting import Acted, Actor, call_actor, make_actor
 from puffer_core.arrays import Array, Params, Tree, named_leaves, replace_leaves
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import State
@@ -152,7 +152,7 @@ class HostCollector:
             for name, value in final.items():
                 self._final_outputs[name][t][truncated] = value[truncated]
 
-    def _run(self, actor: Any, params: Params, t: int) -> Acted:
+    def _run(self, actor: Actor, params: Params, t: int) -> Acted:
         inputs = {name: array[t] for name, array in self._inputs.items()}
         return self._call(actor, params, inputs, self._reset[t])
 
@@ -168,16 +168,10 @@ class HostCollector:
             inputs["previous_reward"] = self._slots.reward[slot]
         return self._call(self._evaluate, params, inputs, np.zeros_like(self._reset[slot]))
 
-    def _call(self, actor: Any, params: Params, inputs: dict[str, Any], reset: Array) -> Acted:
+    def _call(self, actor: Actor, params: Params, inputs: dict[str, Any], reset: Array) -> Acted:
         if "global_state" in inputs:
             inputs["global_state"] = inputs["global_state"][self._env.spec.row_env]
-        if self._acting.name == "numpy":
-            acted: Acted = actor(params, inputs, self._carry, reset, self._rng)
-            return acted
-        rng = self._acting.rng(int(self._rng.integers(2**63)))
-        acted = actor(params, self._acting.to_device(inputs), self._carry, self._acting.to_device(reset), rng)
-        carry = acted.pop("carry")
-        return {**self._acting.to_numpy(acted), "carry": carry}
+        return call_actor(actor, self._acting, params, inputs, self._carry, reset, self._rng)
 
     def _output(self, name: str, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if name not in self._outputs:

@@ -16,11 +16,11 @@ _MASKED = -1e38
 def linear(x: Array, weight: Array, bias: Array | None = None, /) -> Array:
     """`x @ weight + bias`, as one product of matrices whatever the leading axes."""
     shape = x.shape
-    acting = len(shape) == 3 and shape[0] == 1  # indexing costs a quarter of two reshapes
-    y = np.dot(x[0] if acting else x.reshape(-1, shape[-1]), weight)
+    one_step = len(shape) == 3 and shape[0] == 1  # as when acting, where two views cost half of what reshapes do
+    y = np.dot(x[0] if one_step else x.reshape(-1, shape[-1]), weight)
     if bias is not None:
         np.add(y, bias, y)
-    return y[None] if acting else y.reshape((*shape[:-1], weight.shape[-1]))
+    return y[None] if one_step else y.reshape((*shape[:-1], weight.shape[-1]))
 
 
 def relu(x: Array, /) -> Array:
