@@ -2,10 +2,10 @@
 
 Solved: 100 greedy episodes in Gymnasium's CartPole-v1 with a mean return of at least 475. It is tried after each update
 while the mean return of the last max(100, 2 x rows) training episodes is at least 475 (`--trigger`), and at the end of
-training; a try that fails costs nothing, for the time that trying takes is not counted. Everything else is: the start of
+training; a try that fails costs nothing, for the time that trying takes is not counted. All else is: the start of
 Python, imports, compilation. A lower trigger tries sooner and more often, and shortens every contestant's time.
 
-Stable-Baselines3 has the RL Zoo's hyperparameters for CartPole-v1, Puffer its own for the same task, and its defaults in
+Stable-Baselines3 has the RL Zoo's hyperparameters for CartPole-v1, Puffer its own for the task, and its defaults in
 a row of their own. Everyone trains on one thread. "Cold" starts with an empty cache of compiled code.
 
     python3 dev.py nox -s bench            or, with the packages installed:   python benchmarks/solve_cartpole.py

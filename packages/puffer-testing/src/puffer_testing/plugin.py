@@ -30,6 +30,10 @@ class PluginConformance:
 
     @pytest.fixture
     def record(self) -> PluginRecord:
+        return self.installed()
+
+    def installed(self) -> PluginRecord:
+        """What the plugin host made of the distribution."""
         found = {record.name: record for record in host().records}
         assert self.distribution in found, f"{self.distribution!r} is not installed as a plugin; found {sorted(found)}"
         return found[self.distribution]
