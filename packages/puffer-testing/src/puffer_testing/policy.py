@@ -69,7 +69,9 @@ class PolicyConformance:
         first, second, other = (policy.init(np.random.default_rng(seed)) for seed in (0, 0, 1))
         for name in first:
             np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-        assert any((first[name] != other[name]).any() for name in first if is_trainable(name))
+        assert any((first[name] != other[name]).any() for name in first if is_trainable(name)), (
+            "another seed gave the same parameters"
+        )
 
     def test_every_pair_of_spaces_gives_outputs(self, backend: Backend) -> None:
         for observation in self.observations:

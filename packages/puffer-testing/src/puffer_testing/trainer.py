@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from puffer_core.checkpoint import load
 from puffer_core.config import resolve
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
-from puffer_core.contracts.trainer import Trainer
+from puffer_core.contracts.trainer import Trainer, Unit
 from puffer_core.errors import CheckpointError
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
@@ -59,7 +59,7 @@ class TrainerConformance:
     def test_is_a_trainer(self, contexts: ExitStack) -> None:
         trainer, _ = self.make(contexts)
         assert isinstance(trainer, Trainer), "it lacks something of `puffer_core.Trainer`"
-        assert trainer.unit in ("env_steps", "gradient_steps", "tokens")
+        assert trainer.unit in get_args(Unit), f"unit is {trainer.unit!r}, expected one of {get_args(Unit)}"
 
     def test_progress_grows_with_every_update(self, contexts: ExitStack) -> None:
         trainer, _ = self.make(contexts)
@@ -74,7 +74,10 @@ class TrainerConformance:
     def test_metrics_are_finite_floats_under_fixed_names(self, contexts: ExitStack) -> None:
         trainer, _ = self.make(contexts)
         updates = [trainer.update() for _ in range(3)]
-        assert all(update.keys() == updates[0].keys() for update in updates)
+        for update in updates:
+            assert update.keys() == updates[0].keys(), (
+                f"metrics have other names: {sorted(update.keys() ^ updates[0].keys())}"
+            )
         for name, value in updates[-1].items():
             assert isinstance(value, float), f"{name} is a {type(value).__name__}"
             assert not name.startswith("time/"), f"{name}: a trainer reads no clock"
@@ -100,7 +103,8 @@ class TrainerConformance:
     def test_parameters_are_flat_in_the_state(self, contexts: ExitStack) -> None:
         trainer, _ = self.make(contexts)
         params = trainer.state_dict()["params"]
-        assert set(params) == set(trainer.agent.params)
+        differ = sorted(set(params) ^ set(trainer.agent.params))
+        assert not differ, f"the state's and the agent's parameters differ in {differ}"
         for name, value in params.items():
             assert hasattr(value, "shape"), f"{name} is a {type(value).__name__}"
 
