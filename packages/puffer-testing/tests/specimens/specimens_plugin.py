@@ -4,7 +4,8 @@ from puffer_core import EnvSpec, LoggerSpec, PolicySpec, TrainerSpec, hookimpl
 
 TRAINERS = (
     "Drift", "NoUnit", "Stands", "NumpyMetrics", "ReadsClock", "ChangingMetrics", "NotFinite", "OwnPolicy",
-    "LosesParameters", "OwnNoise", "OwnFixedNoise", "IgnoresSeed", "ForgetsCount", "NestedParameters", "LoadsHalf", "TakesAnything",
+    "LosesParameters", "OwnNoise", "OwnFixedNoise", "IgnoresSeed", "ForgetsCount", "NestedParameters",
+    "LoadsHalf", "TakesAnything",
 )  # fmt: skip
 
 
