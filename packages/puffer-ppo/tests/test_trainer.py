@@ -96,7 +96,7 @@ def test_the_action_that_pays_is_taken(learn):
 
 
 def test_more_minibatches_than_transitions_are_refused(host):
-    plan = resolve(host, "ppo", "cartpole", overrides={"horizon": 2, "minibatches": 64}, environ={})
+    plan = resolve(host, "ppo", "cartpole", overrides={"horizon": 2, "minibatches": 128}, environ={})
     with closing(RunContext(plan, host)) as context, pytest.raises(UsageError, match="--minibatches"):
         context.trainer()
 
