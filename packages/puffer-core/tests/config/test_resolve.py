@@ -12,6 +12,7 @@ import pytest
 
 from puffer_core.config import plan_of, resolve
 from puffer_core.errors import PluginError, UsageError
+from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost
 
 
@@ -161,7 +162,7 @@ def test_the_tree_is_complete_and_plain(plan: Any) -> None:
     assert tree["policy"] == {"name": "net", "hidden_sizes": [64, 64], "activation": "tanh", "shared": False}
     assert tree["clip"] == "inf"
     assert tree["optimizer"]["beta1"] == 0.8
-    assert (tree["trainer"], tree["source"], tree["vector"]["num_envs"]) == ("learner", "maze", 8)
+    assert (tree["trainer"], tree["source"], tree["vector"]["num_envs"]) == ("learner", "maze", VectorConfig().num_envs)
     assert math.isinf(plan("maze", overrides={"clip": "inf"}).trainer.config.clip)
 
 
