@@ -12,7 +12,7 @@ from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
 from puffer_ppo.config import PpoConfig
-from puffer_ppo.loss import TERMS, normalize, ppo_loss, surrogate, value_error
+from puffer_ppo.loss import diagnose, normalize, ppo_loss, surrogate, value_error
 
 
 class TwoNumbers:
@@ -57,9 +57,11 @@ def params(p: float = 0.5, value: float = 0.0):
 
 
 def loss(parameters, transitions, **config):
-    settings = PpoConfig(**config)
-    value, terms = ppo_loss(numpy_ops, parameters, transitions, (), policy=TwoNumbers(), config=settings)
-    return float(value), dict(zip(TERMS, terms.tolist(), strict=True))
+    """The loss, and the terms that are watched."""
+    chosen = {"policy": TwoNumbers(), "config": PpoConfig(**config)}
+    value, _ = ppo_loss(numpy_ops, parameters, transitions, (), **chosen)
+    terms = diagnose(numpy_ops, parameters, transitions, (), **chosen)
+    return float(value), {name: float(term) for name, term in terms.items()}
 
 
 def test_an_unchanged_policy_gains_the_mean_advantage():
@@ -101,6 +103,13 @@ def test_value_clip_takes_the_larger_error():
     assert value_error(numpy_ops, value, old, target, clip=None) == pytest.approx(1.0)
     assert value_error(numpy_ops, value, old, target, clip=0.2) == pytest.approx(1.0)
     assert value_error(numpy_ops, value, old, np.array([[2.0]]), clip=0.2) == pytest.approx(1.8**2)
+
+
+def test_surrogate_is_the_minimum_of_clipped_and_unclipped_gain():
+    rng = np.random.default_rng(0)
+    ratio, advantage = np.exp(rng.normal(size=(1, 1000))), rng.normal(size=(1, 1000))
+    expected = np.minimum(ratio * advantage, np.clip(ratio, 0.7, 1.3) * advantage)
+    np.testing.assert_allclose(surrogate(numpy_ops, ratio, advantage, clip=0.3), expected, atol=1e-12)
 
 
 def test_surrogate_never_exceeds_the_unclipped_gain():

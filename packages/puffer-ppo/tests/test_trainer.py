@@ -108,7 +108,9 @@ def test_parameters_of_another_policy_are_refused(host):
         with closing(RunContext(plan, host)) as context:
             trainer = context.trainer()
             states.append((trainer, trainer.state_dict()))
-    with pytest.raises(CheckpointError, match=r"actor\.0\.bias: the checkpoint has float32 \(16,\), this run has float32 \(8,\)"):
+    with pytest.raises(
+        CheckpointError, match=r"actor\.0\.bias: the checkpoint has float32 \(16,\), this run has float32 \(8,\)"
+    ):
         states[0][0].load_state_dict(states[1][1])
 
 

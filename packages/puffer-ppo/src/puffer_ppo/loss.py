@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy
-from puffer_core.distributions import action_distribution
+from puffer_core.distributions import Distribution, action_distribution
 from puffer_ppo.config import PpoConfig
 
 
@@ -37,17 +37,13 @@ class Batch(TypedDict):
     weight: Array
 
 
-TERMS = ("loss/policy", "loss/value", "policy/entropy", "policy/kl", "policy/clip_fraction")
-"""What `ppo_loss` reports, in this order."""
-
-
 def ppo_loss(
     ops: Ops, params: Params, batch: Batch, carry: Tree, *, policy: Policy, config: PpoConfig
-) -> tuple[Float[Array, ""], Float[Array, "terms"]]:
+) -> tuple[Float[Array, ""], tuple[()]]:
     """`-L_CLIP + c1 L_VF - c2 S` (Schulman et al. 2017, eq. 7 and 9), averaged over transitions that count.
 
-    Everything is added up per transition and averaged once: an engine that runs op by op spends its time on the
-    number of ops, not on their size.
+    Everything is added up per transition and averaged once, and nothing is computed for display: an engine that
+    runs op by op spends its time on the number of ops, not on their size.
 
     Args:
         ops: the engine.
@@ -58,32 +54,50 @@ def ppo_loss(
         config: clip ranges and coefficients.
 
     Returns:
-        The loss, and the means of `TERMS` without gradient. `policy/kl` is the estimator k3 of Schulman 2020,
-        "Approximating KL divergence"; `policy/clip_fraction` the share of transitions whose ratio left the clip range.
+        The loss, and nothing beside it.
     """
-    outputs, _ = policy.apply(ops, params, batch["inputs"], carry, batch["reset"], None)
-    distribution = action_distribution(ops, policy.interface.action, outputs, batch["inputs"].get("action_mask"))
-    log_ratio = distribution.log_prob(batch["action"]) - batch["log_prob"]
-    ratio = ops.exp(log_ratio)
+    distribution, value, ratio = _evaluate(ops, params, batch, carry, policy)
     gain = surrogate(ops, ratio, batch["advantage"], clip=config.clip)
-    error = value_error(ops, outputs["value"], batch["value"], batch["target"], clip=config.value_clip)
-    entropy = distribution.entropy()
+    error = value_error(ops, value, batch["value"], batch["target"], clip=config.value_clip)
     cost = (0.5 * config.value_coefficient) * error - gain
     if config.entropy_coefficient:
-        cost = cost - config.entropy_coefficient * entropy
-    weight = batch["weight"]
-    loss = ops.mean(weight * cost)
+        cost = cost - config.entropy_coefficient * distribution.entropy()
+    return ops.mean(batch["weight"] * cost), ()
 
-    gain, error, entropy, log_ratio, ratio = map(ops.stop_gradient, (gain, error, entropy, log_ratio, ratio))
-    clipped = ops.astype(ops.abs(ratio - 1.0) > config.clip, ratio.dtype)
-    terms = ops.stack([-gain, 0.5 * error, entropy, ratio - 1.0 - log_ratio, clipped], axis=0)
-    return loss, ops.mean(weight * terms, axis=(1, 2))
+
+def diagnose(
+    ops: Ops, params: Params, batch: Batch, carry: Tree, *, policy: Policy, config: PpoConfig
+) -> dict[str, Float[Array, ""]]:
+    """What there is to watch: the parts of the loss, and how far the policy has moved from the one that acted.
+
+    `policy/kl` is the estimator k3 of Schulman 2020, "Approximating KL divergence", in nats; `policy/clip_fraction`
+    the share of transitions whose ratio has left the clip range.
+    """
+    distribution, value, ratio = _evaluate(ops, params, batch, carry, policy)
+    terms = {
+        "loss/policy": -surrogate(ops, ratio, batch["advantage"], clip=config.clip),
+        "loss/value": 0.5 * value_error(ops, value, batch["value"], batch["target"], clip=config.value_clip),
+        "policy/entropy": distribution.entropy(),
+        "policy/kl": ratio - 1.0 - ops.log(ratio),
+        "policy/clip_fraction": ops.astype(ops.abs(ratio - 1.0) > config.clip, ratio.dtype),
+    }
+    return {name: ops.mean(batch["weight"] * term) for name, term in terms.items()}
+
+
+def _evaluate(ops: Ops, params: Params, batch: Batch, carry: Tree, policy: Policy) -> tuple[Distribution, Array, Array]:
+    """The distribution, the value, and pi(a|s) / pi_old(a|s) of every transition."""
+    outputs, _ = policy.apply(ops, params, batch["inputs"], carry, batch["reset"], None)
+    distribution = action_distribution(ops, policy.interface.action, outputs, batch["inputs"].get("action_mask"))
+    return distribution, outputs["value"], ops.exp(distribution.log_prob(batch["action"]) - batch["log_prob"])
 
 
 def surrogate(
     ops: Ops, ratio: Float[Array, "T B"], advantage: Float[Array, "T B"], *, clip: float
 ) -> Float[Array, "T B"]:
     """The pessimistic bound of the policy's improvement (Schulman et al. 2017, eq. 7), before averaging.
+
+    Of the two ends of the clip range only one can bind, by the advantage's sign: `min(r A, (1 + sign(A) epsilon) A)`
+    is the same number (Achiam 2018, "Simplified PPO-Clip Objective"), with half of the ops differentiated.
 
     Args:
         ops: the engine.
@@ -97,7 +111,8 @@ def surrogate(
         >>> surrogate(numpy_ops, np.array([[1.5, 0.5]]), np.array([[1.0, -1.0]]), clip=0.2).tolist()
         [[1.2, -0.8]]
     """
-    return ops.minimum(ratio * advantage, ops.clip(ratio, 1.0 - clip, 1.0 + clip) * advantage)
+    bound = advantage + clip * ops.abs(advantage)
+    return ops.minimum(ratio * advantage, bound)
 
 
 def value_error(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxtyping import Float, Int
 
@@ -16,9 +15,13 @@ from puffer_core.contracts.trainer import Rollout
 from puffer_core.normalisers import return_moments, scale_reward
 from puffer_core.returns import discount_and_bootstrap, gae
 from puffer_ppo.config import PpoConfig
-from puffer_ppo.loss import TERMS, Batch, normalize, ppo_loss
+from puffer_ppo.loss import Batch, diagnose, normalize, ppo_loss
 
 REWARD_STATS = "stats.reward."
+
+Learned: TypeAlias = tuple[Params, OptimizerState]
+State: TypeAlias = tuple[Any, Learned, Array, Array]
+"""Epochs done, what was learned, the mean norm of the last epoch's gradients, the divergence after it."""
 
 
 def update(
@@ -50,64 +53,44 @@ def update(
         optimizer: of the engine.
 
     Returns:
-        Parameters, optimizer state, running return, and metrics: means over the minibatches of the last epoch.
+        Parameters, optimizer state, running return, and metrics. They are taken once, after learning, on the
+        last minibatch: a random part of the rollout.
     """
     params, running_return, reward = _scale(ops, params, running_return, rollout, config)
     batch, explained_variance = make_batch(ops, rollout, reward, config)
-    learn = partial(_epoch, ops, batch, rollout["carry"], order, learning_rate, optimizer=optimizer)
-    loss = ops.value_and_grad(partial(ppo_loss, ops, policy=policy, config=config))
-    state = {
-        "epoch": 0,
-        "params": params,
-        "optimizer": optimizer_state,
-        "terms": ops.zeros((len(TERMS) + 1,)),
-    }
-    state = ops.while_loop(partial(_goes_on, config), partial(learn, loss=loss, config=config), state)
-    metrics = {name: state["terms"][index] for index, name in enumerate((*TERMS, "loss/grad_norm"))}
-    metrics["policy/explained_variance"] = explained_variance
-    weight = ops.astype(rollout["active"], reward.dtype)
-    inputs = {name: x[:-1] for name, x in rollout["inputs"].items()}
-    params = policy.update_stats(ops, state["params"], inputs, weight)
-    return params, state["optimizer"], running_return, metrics
+    carry = rollout["carry"]
+    gradient = ops.value_and_grad(partial(ppo_loss, ops, policy=policy, config=config))
+    watch = partial(diagnose, ops, policy=policy, config=config)
 
-
-def _goes_on(config: PpoConfig, state: dict[str, Any]) -> Any:
-    more = state["epoch"] < config.epochs
-    if config.target_kl is None:
-        return more
-    return more & (state["terms"][TERMS.index("policy/kl")] <= config.target_kl)
-
-
-def _epoch(
-    ops: Ops,
-    batch: Batch,
-    carry: Tree,
-    order: Array,
-    learning_rate: Any,
-    state: dict[str, Any],
-    *,
-    loss: Callable[..., Any],
-    config: PpoConfig,
-    optimizer: Optimizer,
-) -> dict[str, Any]:
-    """One pass over the batch, a gradient step for every minibatch."""
-
-    def minibatch(learned: Any, index: Array) -> tuple[Any, tuple[Array, Array]]:
-        params, optimizer_state = learned
-        part = map_tree(lambda x: ops.take(x, index, axis=1), batch)
-        memory = map_tree(lambda x: ops.take(x, index, axis=0), carry)
-        (_, terms), gradients = loss(params, part, memory)
+    def minibatch(learned: Learned, index: Array) -> tuple[Learned, Array]:
+        _, gradients = gradient(learned[0], *_part(ops, batch, carry, index))
         gradients, norm = ops.clip_by_global_norm(gradients, config.max_grad_norm)
-        return optimizer.apply(params, gradients, optimizer_state, learning_rate), (terms, norm)
+        return optimizer.apply(learned[0], gradients, learned[1], learning_rate), norm
 
-    learned = state["params"], state["optimizer"]
-    (params, optimizer_state), (terms, norm) = ops.scan(minibatch, learned, order[state["epoch"]])
-    return {
-        "epoch": state["epoch"] + 1,
-        "params": params,
-        "optimizer": optimizer_state,
-        "terms": ops.concat([ops.mean(terms, axis=0), ops.reshape(ops.mean(norm), (1,))], axis=0),
-    }
+    def epoch(state: State) -> State:
+        number, learned, _, kl = state
+        learned, norms = ops.scan(minibatch, learned, order[number])
+        if config.target_kl is not None:
+            kl = watch(learned[0], *_part(ops, batch, carry, order[number, -1]))["policy/kl"]
+        return number + 1, learned, ops.mean(norms), kl
+
+    def goes_on(state: State) -> Any:
+        more = state[0] < config.epochs
+        return more if config.target_kl is None else more & (state[3] <= config.target_kl)
+
+    start: State = (0, (params, optimizer_state), ops.zeros(()), ops.zeros(()))
+    _, (params, optimizer_state), norm, _ = ops.while_loop(goes_on, epoch, start)
+    metrics = watch(params, *_part(ops, batch, carry, order[-1, -1]))
+    metrics |= {"loss/grad_norm": norm, "policy/explained_variance": explained_variance}
+    inputs = {name: x[:-1] for name, x in rollout["inputs"].items()}
+    params = policy.update_stats(ops, params, inputs, ops.astype(rollout["active"], reward.dtype))
+    return params, optimizer_state, running_return, metrics
+
+
+def _part(ops: Ops, batch: Batch, carry: Tree, index: Array) -> tuple[Batch, Tree]:
+    """The sequences of these indices, with the memory that they begin with."""
+    part: Batch = map_tree(lambda x: ops.take(x, index, axis=1), batch)
+    return part, map_tree(lambda x: ops.take(x, index, axis=0), carry)
 
 
 def make_batch(ops: Ops, rollout: Rollout, reward: Float[Array, "T N"], config: PpoConfig) -> tuple[Batch, Array]:
