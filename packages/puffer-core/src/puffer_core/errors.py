@@ -21,6 +21,8 @@ class PufferError(Exception):
     """
 
     exit_code = 1
+    prefix = "error: "
+    """What the command line prints before the message."""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)

@@ -166,6 +166,7 @@ def _print_error(error: BaseException, message: str, remedy: str, *, debug: bool
         import traceback
 
         traceback.print_exception(error)
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    prefix = error.prefix if isinstance(error, PufferError) else PufferError.prefix
+    print(f"{prefix}{message}", file=sys.stderr)  # noqa: T201
     if remedy:
         print(remedy, file=sys.stderr)  # noqa: T201

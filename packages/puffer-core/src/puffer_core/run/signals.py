@@ -22,6 +22,8 @@ class RunStopped(PufferError):  # noqa: N818  nothing went wrong
         checkpoint: what was saved.
     """
 
+    prefix = ""
+
     def __init__(self, signum: int, step: int, directory: Path, checkpoint: Path) -> None:
         name = signal.Signals(signum).name
         super().__init__(
