@@ -105,16 +105,13 @@ def evaluate(
         name a directory that `puffer train` made, such as one of those under runs/
     """
     host = host or PluginHost.discover()
-    found, path = locate(run)
-    agent, provided, _ = load_agent(path, host)
-    backend = _backend(found, provided, host)
+    found, agent, backend = _load(run, host)
     if seed is None:
         seed = Streams(int(_option(found, "seed"))).fixed("evaluation")
     options = dict(_option(found, "env"))
     vector = VectorConfig.model_validate(_option(found, "vector") | {"num_envs": min(episodes, EVALUATION_ROWS)})
     with closing(make_env(host, host.find_env(_option(found, "source")), options, vector)) as env:
-        placed = Agent(agent.policy, backend.to_device(agent.params))
-        return play(placed, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+        return play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
 
 
 def load_policy(
@@ -137,12 +134,16 @@ def load_policy(
         puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
         name a directory that `puffer train` made, such as one of those under runs/
     """
-    host = host or PluginHost.discover()
+    _, agent, backend = _load(run, host or PluginHost.discover())
+    return LoadedPolicy(agent, backend, deterministic=deterministic, seed=seed)
+
+
+def _load(run: Run | str | Path, host: PluginHost) -> tuple[Run, Agent, Backend]:
+    """A run's agent, its parameters where its backend keeps arrays."""
     found, path = locate(run)
     agent, provided, _ = load_agent(path, host)
     backend = _backend(found, provided, host)
-    placed = Agent(agent.policy, backend.to_device(agent.params))
-    return LoadedPolicy(placed, backend, deterministic=deterministic, seed=seed)
+    return found, Agent(agent.policy, backend.to_device(agent.params)), backend
 
 
 def locate(run: Run | str | Path) -> tuple[Run, Path]:

@@ -43,7 +43,7 @@ def update(
         ops: the engine.
         params: of the policy; consumed.
         optimizer_state: consumed.
-        running_return: discounted return of each row up to now, for reward scaling.
+        running_return: discounted return of each row up to now, for reward scaling; consumed.
         rollout: what was collected.
         order: indices of sequences, drawn by the caller so that engines agree. A sequence is a transition, or a
             row's whole rollout for a policy with memory.

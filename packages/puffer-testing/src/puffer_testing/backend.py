@@ -22,8 +22,8 @@ from puffer_core.contracts.backend import Backend, OptimizerConfig
 from puffer_core.contracts.ops import Ops
 from puffer_core.errors import UnsupportedError
 from puffer_core.numpy_backend import NumpyBackend, numpy_ops
-from puffer_core.plugins import PluginHost, Provided
 from puffer_testing.backend_ops import FLOAT32, FLOAT64, OpsConformance, assert_close
+from puffer_testing.components import build, find
 
 OPTIMIZERS = {
     "adam": OptimizerConfig(name="adam"),
@@ -39,11 +39,6 @@ few_examples = settings(
 )
 
 
-@functools.cache
-def _host() -> PluginHost:
-    return PluginHost.discover()
-
-
 class BackendConformance(OpsConformance):
     """Everything that the Backend contract promises. Set `name`, or override `make` and `capabilities`."""
 
@@ -55,18 +50,12 @@ class BackendConformance(OpsConformance):
 
     def make(self) -> Backend:
         """The backend under test; called for every test."""
-        provided = self._provided()
-        model = _host().load_config(provided)
-        backend: Backend = _host().load(provided)(model(**self.options) if model else None)
+        backend: Backend = build("backend", self.name, self.options)
         return backend
 
     def capabilities(self) -> frozenset[str]:
         """What its spec says that it can do beyond the contract."""
-        return self._provided().spec.capabilities
-
-    def _provided(self) -> Provided:
-        assert self.name, f"{type(self).__name__} sets no `name` and overrides no `make`"
-        return _host().find("backend", self.name)
+        return find("backend", self.name).spec.capabilities
 
     @pytest.fixture
     def backend(self) -> Backend:

@@ -8,7 +8,6 @@ class TestMine(EnvConformance):
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import fields
@@ -21,14 +20,9 @@ from puffer_core.contracts.env import EnvBuffers, VectorEnv
 from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout
 from puffer_core.plan import VectorConfig
-from puffer_core.plugins import PluginHost
 from puffer_core.vector import make_vector_env
+from puffer_testing.components import host
 from puffer_testing.playing import Player, Recorded, difference, outside
-
-
-@functools.cache
-def _host() -> PluginHost:
-    return PluginHost.discover()
 
 
 class EnvConformance:
@@ -52,9 +46,9 @@ class EnvConformance:
     def make(self, num_envs: int) -> VectorEnv:
         """A new env of `num_envs` environments, not bound yet; called several times a test."""
         assert self.id, f"{type(self).__name__} sets no `id` and overrides no `make`"
-        provided = _host().find_env(self.id)
+        provided = host().find_env(self.id)
         vector = VectorConfig(num_envs=num_envs)
-        return make_vector_env(provided, _host().load(provided), dict(self.options), vector)
+        return make_vector_env(provided, host().load(provided), dict(self.options), vector)
 
     @contextmanager
     def _player(self, num_envs: int = 3, **how: Any) -> Iterator[Player]:
