@@ -16,9 +16,7 @@ def host() -> PluginHost:
 
 def find(kind: str, name: str) -> Provided:
     """What `name` stands for; an `AssertionError` if the suite was not told a name."""
-    assert name, (
-        f"the suite sets no `name`: set `name` to the registered name of the {kind}, or override `make`"
-    )
+    assert name, f"the suite sets no `name`: set `name` to the registered name of the {kind}, or override `make`"
     return host().find(kind, name)
 
 
