@@ -36,7 +36,7 @@ class Counting:
     def bind(self, buffers: EnvBuffers) -> None:
         self.buffers = buffers
 
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         self.count[:] = 0
         self._observe(0)
 

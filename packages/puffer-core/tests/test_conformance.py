@@ -57,7 +57,7 @@ class Clock:
     def bind(self, buffers: EnvBuffers) -> None:
         self.buffers = buffers
 
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         self.count[:] = np.arange(self.spec.rows) % 3
         self.buffers.observation[0, :, 0] = self.count
 

@@ -39,7 +39,7 @@ class Walk:
     def bind(self, buffers: EnvBuffers) -> None:
         self.buffers = buffers
 
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         self.rngs = [np.random.default_rng(environment_seed(seed, i)) for i in range(self.spec.num_envs)]
         for i in range(self.spec.num_envs):
             self.begin(i)
@@ -233,17 +233,17 @@ class InfoWithoutRow(Walk):
 
 
 class IgnoresSeed(Walk):
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         super().reset(0)
 
 
 class Unseeded(Walk):
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         super().reset(int(np.random.default_rng().integers(2**30)))
 
 
 class OneSeedForAll(Walk):
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         super().reset(seed)
         self.rngs = [np.random.default_rng(seed) for _ in self.rngs]
         self.position[...] = 0.5
@@ -251,7 +251,7 @@ class OneSeedForAll(Walk):
 
 
 class OneStreamForAll(Walk):
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         super().reset(seed)
         self.rngs = [np.random.default_rng(seed)] * len(self.rngs)
 
@@ -264,7 +264,7 @@ class KeepsState(Walk):
 
 
 class KeepsOutcomes(Walk):
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         before = self.buffers.terminated[0].copy()
         super().reset(seed)
         self.buffers.terminated[0] = before

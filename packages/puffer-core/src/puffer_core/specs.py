@@ -64,7 +64,10 @@ class EnvSpec(Spec):
 
     - `"gymnasium"`: one `gymnasium.Env`; `target(**options)`; core batches it.
     - `"vector"`: a `VectorEnv`; `target(num_envs, **options)`.
+    - `"gymnasium-vector"`: a `gymnasium.vector.VectorEnv`; `target(num_envs, **options)`; used as it is.
     - `"device"`: a `DeviceEnv`, two pure functions over `ops`; `target(**options)`.
+
+    The capability `isolated` says that it must not be stepped in the training process: it may crash or misbehave there.
 
     `arguments` are keyword arguments that the target is always given beside the options, as (name, value) pairs:
     one target then serves a family of envs, and a resolver says which one is meant. The name of a resolved env is
@@ -73,13 +76,13 @@ class EnvSpec(Spec):
 
     KIND: ClassVar[str] = "env"
     CAPABILITIES: ClassVar[frozenset[str]] = frozenset(
-        {"action-mask", "cost", "global-state", "multi-agent", "snapshot"}
+        {"action-mask", "cost", "global-state", "isolated", "multi-agent", "snapshot"}
     )
 
     NAME: ClassVar[re.Pattern[str]] = _ENV_ID
     NAMED: ClassVar[str] = "letters, digits, '-', '_', '.', '/' and ':'"
 
-    interface: Literal["gymnasium", "vector", "device"] = "gymnasium"
+    interface: Literal["gymnasium", "gymnasium-vector", "vector", "device"] = "gymnasium"
     arguments: tuple[tuple[str, Any], ...] = ()
 
 

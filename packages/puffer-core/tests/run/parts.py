@@ -32,7 +32,7 @@ class Walk:
     def bind(self, buffers: EnvBuffers) -> None:
         self.slots = buffers
 
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         rows = self.spec.rows
         self.generators = [np.random.Generator(np.random.PCG64([seed, row])) for row in range(rows)]
         self.left = np.zeros(rows, np.int64)

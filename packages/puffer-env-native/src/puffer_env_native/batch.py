@@ -153,14 +153,14 @@ class NativeVectorEnv:
             if not (array[0].flags.c_contiguous and array.flags.aligned and array.flags.writeable):
                 raise ShapeError(f"buffer {name} has rows that are not contiguous, aligned and writeable")
 
-    def reset(self, seed: int) -> None:
-        """Start every env anew and write slot 0; env `i` is seeded from `(seed, i)` alone.
+    def reset(self, seed: int, first: int = 0) -> None:
+        """Start every env anew and write slot 0; env `i` is seeded from `(seed, first + i)` alone.
 
         Raises:
             EnvError: the env raised.
             UsageError: a negative seed.
         """
-        self._fields["random_state"][:] = random_states(seed, self.spec.num_envs)
+        self._fields["random_state"][:] = random_states(seed, self.spec.num_envs, first)
         try:
             failed = self._reset()
         except Exception as error:

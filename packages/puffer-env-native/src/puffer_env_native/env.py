@@ -154,8 +154,8 @@ class NativeEnv:
         )
 
 
-def random_states(seed: int, count: int) -> _States:
-    """First state of each env's random stream, `[count]`; element `i` depends on `(seed, i)` alone.
+def random_states(seed: int, count: int, start: int = 0) -> _States:
+    """First state of each env's random stream, `[count]`; element `i` depends on `(seed, start + i)` alone.
 
     Raises:
         UsageError: a negative seed.
@@ -163,7 +163,7 @@ def random_states(seed: int, count: int) -> _States:
     if seed < 0:
         raise UsageError(f"seed is {seed}, expected an integer >= 0")
     first = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
-    state: _States = np.uint64(first) + np.arange(count, dtype=np.uint64)
+    state: _States = np.uint64(first) + np.arange(start, start + count, dtype=np.uint64)
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):  # MurmurHash3's finaliser
         state = (state ^ (state >> _HALF)) * np.uint64(factor)
     return state ^ (state >> _HALF)

@@ -391,7 +391,7 @@ class Clock:
     def bind(self, buffers: EnvBuffers) -> None:
         self.buffers = buffers
 
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         self.count[:] = 0
         self.buffers.observation[0] = 0.0
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, Shaped
+from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 
 from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.checkpointable import State
@@ -43,6 +43,9 @@ class VectorEnvSpec:
         row_group: the index into `groups` of each row, `[rows]`. Rows of one group are interchangeable agents.
         agents: names of the agents of one environment, in row order.
         groups: names of the groups.
+        group_observation: each group's own layout, where they differ; empty where all are `observation`. A group whose
+            vectors are shorter than the longest has them in front, zeros behind.
+        group_action: likewise of the actions; a group with fewer choices has the others masked.
         global_state: layout of an environment's global state, for a central critic; None where it has none.
         action_mask: whether the env says which actions are valid.
         cost: whether the env gives a cost beside the reward (constrained RL).
@@ -58,6 +61,8 @@ class VectorEnvSpec:
     row_group: Int64[np.ndarray, "rows"]
     agents: tuple[str, ...] = ("agent",)
     groups: tuple[str, ...] = ("agent",)
+    group_observation: tuple[Layout, ...] = ()
+    group_action: tuple[Layout, ...] = ()
     global_state: Layout | None = None
     action_mask: bool = False
     cost: bool = False
@@ -181,10 +186,13 @@ class VectorEnv(Protocol):
         """Take the slots to write into; they stay the caller's."""
         ...
 
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, first: int = 0) -> None:
         """Start every environment anew and write slot 0, with no reward and no flags.
 
-        Environment `i` is seeded from `(seed, i)` alone.
+        Args:
+            seed: >= 0.
+            first: the number of environment 0 in the batch that this one is a part of. Environment `i` is seeded from
+                `(seed, first + i)` alone, so that parts play what the whole would have played.
         """
         ...
 
@@ -221,6 +229,28 @@ class VectorEnv(Protocol):
 
     def close(self) -> None:
         """Free everything. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class CountingEnv(Protocol):
+    """A `VectorEnv` that counts something worth a metric."""
+
+    def metrics(self) -> dict[str, float]:
+        """What was counted since the last call, such as `env/restarts`; the same names from every call."""
+        ...
+
+
+@runtime_checkable
+class RenderingEnv(Protocol):
+    """A `VectorEnv` that can show itself."""
+
+    def render(self) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture of environment 0 as it is now, RGB.
+
+        Raises:
+            UnsupportedError: it was not made for that.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import gymnasium
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
@@ -120,8 +120,8 @@ class SerialVectorEnv:
         buffers.active[...] = True
         self._slots = slots_of(buffers)
 
-    def reset(self, seed: int) -> None:
-        """Start every environment anew and write slot 0; environment `i` gets `environment_seed(seed, i)`.
+    def reset(self, seed: int, first: int = 0) -> None:
+        """Start every environment anew and write slot 0; environment `i` gets `environment_seed(seed, first + i)`.
 
         Raises:
             EnvError: an env raised, or its observation does not fit its space.
@@ -130,7 +130,7 @@ class SerialVectorEnv:
         slot.terminated[...] = slot.truncated[...] = False
         slot.reward[...] = 0.0
         self._infos = None
-        self._seeds = [environment_seed(seed, i) for i in range(self._num_envs)]
+        self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         try:
             begun = [self._begin_episode(i, seed) for i, seed in enumerate(self._seeds)]
             self._write.observations(slot, [observation for observation, _ in begun])
@@ -197,6 +197,17 @@ class SerialVectorEnv:
         if infos is None:
             raise UsageError(f"{self._id}: recv without a send before it")
         return infos
+
+    def render(self) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture of environment 0, if it was made with `render_mode="rgb_array"`.
+
+        Raises:
+            UnsupportedError: it was not.
+        """
+        picture = self._guarded(0, "render", self._envs[0].render)
+        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
+            raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
+        return picture
 
     def snapshot(self) -> State:
         """Not possible: the Gymnasium interface gives no access to an env's state."""
