@@ -18,8 +18,8 @@ class VectorConfig(BaseModel):
     num_envs: int = Field(32, ge=1)
     """Environments stepped together. More: faster steps, fewer and larger updates for the same number of steps."""
     mode: Literal["auto", "serial", "process", "native"] = "auto"
-    """`serial`: one after another in the main process; `process`: in worker processes too; `native`: as the batch that the
-    env itself is; `auto`: what is fastest here."""
+    """`serial`: one after another in the main process; `process`: in worker processes too; `native`: as the batch that
+    the env itself is; `auto`: what is fastest here."""
     workers: int = Field(0, ge=0)
     """Processes beside the main one that step environments; 0: as many as the cores allow."""
     isolate: bool = False
