@@ -1,6 +1,10 @@
-"""Conformance suites, one for each contract: subclass one in a test file, and pytest runs it on your component."""
+"""Conformance suites, one for each contract: subclass one in a test file, and pytest runs it on your component.
+
+And components that fail on purpose, to test what has to survive them.
+"""
 
 from puffer_testing.backend import BackendConformance
+from puffer_testing.chaos import ChaosDictEnv, ChaosEnv, chaos_outcome
 from puffer_testing.checkpointable import CheckpointableConformance
 from puffer_testing.env import EnvConformance
 from puffer_testing.logger import LoggerConformance
@@ -10,10 +14,13 @@ from puffer_testing.trainer import TrainerConformance
 
 __all__ = [
     "BackendConformance",
+    "ChaosDictEnv",
+    "ChaosEnv",
     "CheckpointableConformance",
     "EnvConformance",
     "LoggerConformance",
     "PluginConformance",
     "PolicyConformance",
     "TrainerConformance",
+    "chaos_outcome",
 ]
