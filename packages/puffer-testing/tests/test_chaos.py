@@ -48,7 +48,7 @@ def test_every_part_of_a_nested_observation_carries_the_step() -> None:
 @pytest.mark.parametrize("fault", RAISE)
 @pytest.mark.parametrize("phase", ["init", "reset", "step", "close"])
 def test_it_raises_in_the_phase_it_is_told(fault: str, phase: str) -> None:
-    with pytest.raises((Exception, SystemExit, KeyboardInterrupt)):  # noqa: PT011
+    with pytest.raises((Exception, SystemExit, KeyboardInterrupt)):
         _live(fault=fault, phase=phase)
 
 
