@@ -1,7 +1,8 @@
 """Layout: how values of a space lie in a row of an array, and what an engine needs to know of them.
 
-A layout is made once from a `gymnasium.spaces.Space`. Leaves are in the order of the space's own keys; a space that
-is one leaf keeps its shape and dtype, so that an image stays `[height, width, channels]` uint8.
+A layout is made once from a `gymnasium.spaces.Space`. A space that is one leaf keeps its shape and dtype, so that an
+image stays `[height, width, channels]` uint8. A Dict or Tuple, nested at will, is one row of bytes: its leaves lie one
+behind the other in the order of the space's own keys, each where its dtype may lie, the row padded to 8 bytes.
 
 Choices count from 0 inside Puffer: `encode` takes a value in the space's own numbering and writes it counted from
 0, `decode` adds the space's `start` again. Observations lie in the slots as `encode` writes them. Actions given to
@@ -12,61 +13,39 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import index
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 
 from puffer_core.errors import ShapeError, UnsupportedError
+from puffer_core.leaves import Kind, Leaf, leaf_of
+from puffer_core.nesting import assembled, columns, is_nested, walk
 from puffer_core.space_json import from_json, to_json
 
-Kind: TypeAlias = Literal["box", "discrete", "multi_discrete", "multi_binary"]
+__all__ = ["Kind", "Layout", "Leaf"]
 
-_DTYPES = frozenset(map(np.dtype, "?bhilqBHILQefd"))
+Rows: TypeAlias = np.ndarray[Any, Any]
+"""`[*lead, *layout.shape]`, or a leaf's `[*lead, *leaf.shape]`; a single row may be a NumPy scalar."""
 
-
-@dataclass(frozen=True, eq=False)
-class Leaf:
-    """One elementary space within a layout.
-
-    Args:
-        path: keys that lead to it from the root; empty for a space that is one leaf.
-        kind: the elementary space.
-        shape: of one value.
-        dtype: of one value.
-        sizes: number of choices of each element, flat: `(n,)` for discrete, one an element for multi_discrete,
-            2 for each element of multi_binary, empty for box.
-        start: lowest value of each element, flat; empty for box. Inside Puffer choices count from 0.
-        low: bounds of a box, `shape`; None otherwise.
-        high: likewise.
-    """
-
-    path: tuple[str, ...]
-    kind: Kind
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    sizes: tuple[int, ...] = ()
-    start: tuple[int, ...] = ()
-    low: np.ndarray[Any, Any] | None = None
-    high: np.ndarray[Any, Any] | None = None
-
-    def __str__(self) -> str:
-        """In words: `float32 box of shape (4,)`."""
-        if self.kind == "discrete":
-            return f"one of {self.sizes[0]} choices" + (f" from {self.start[0]}" if self.start[0] else "")
-        return f"{self.dtype} {self.kind} of shape {self.shape}"
+_ROW_ALIGNMENT = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
     """A space as rows of an array. `[rows, *shape]` of `dtype` holds one value a row.
 
-    Two layouts are equal if their spaces are: same kind, shape, dtype, choices, and bounds to the last bit.
+    Two layouts are equal if their spaces are: same keys in the same order, kind, shape, dtype, choices, and bounds to
+    the last bit.
+
+    Args:
+        space: what the rows hold values of.
+        leaves: its elementary spaces, in the order of its own keys.
+        shape: of one row; `(row_bytes,)` for a nested space.
+        dtype: of the rows; uint8 for a nested space.
 
     Example:
         >>> layout = Layout.of(gymnasium.spaces.Discrete(3, start=-1))
@@ -86,19 +65,46 @@ class Layout:
         """The layout of a space.
 
         Raises:
-            UnsupportedError: a space that has none (Text, Graph, Sequence, OneOf); the message says which spaces have.
+            UnsupportedError: a space that has none (Text, Graph, Sequence, OneOf, an empty Dict), or parts whose names
+                collide; the message names the part and says which spaces have.
+
+        Example:
+            >>> Layout.of(gymnasium.spaces.Dict(speed=gymnasium.spaces.Box(0, 1, (3,)))).shape
+            (16,)
         """
-        leaf = _leaf(space)
-        return cls(space, (leaf,), leaf.shape, leaf.dtype)
+        if not is_nested(space):
+            leaf = leaf_of(space)
+            return cls(space, (leaf,), leaf.shape, leaf.dtype)
+        leaves, row_bytes = _placed(leaf_of(part, path) for path, part in walk(space))
+        names = [leaf.name for leaf in leaves]
+        for name in names:
+            if not name or names.count(name) > 1:
+                raise UnsupportedError(
+                    f"{names.count(name)} parts of {space} have the name {name!r}, which joins their keys by dots",
+                    remedy="rename a key in a wrapper of your own",
+                )
+        return cls(space, leaves, (row_bytes,), np.dtype(np.uint8))
+
+    @cached_property
+    def is_nested(self) -> bool:
+        """Whether the space is a Dict or Tuple, even one of a single leaf."""
+        return is_nested(self.space)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One a leaf: empty for a space that is one, the path joined by dots (`pos.x`, `0`) in a nested one."""
+        return tuple(leaf.name for leaf in self.leaves)
 
     @cached_property
     def kind(self) -> Kind:
         """The kind of the only leaf.
 
         Raises:
-            UnsupportedError: there are several leaves.
+            UnsupportedError: the space is nested.
         """
-        return self._only.kind
+        if self.is_nested:
+            raise UnsupportedError(f"expected a space of one part, got {type(self.space).__name__} of {self}")
+        return self.leaves[0].kind
 
     @cached_property
     def size(self) -> int:
@@ -107,45 +113,72 @@ class Layout:
 
     @cached_property
     def mask_size(self) -> int:
-        """Entries of an action mask: the choices of all elements together; 0 for a box."""
+        """Entries of an action mask: the choices of all elements of all leaves together; 0 for boxes."""
         return sum(sum(leaf.sizes) for leaf in self.leaves)
 
-    @cached_property
-    def _only(self) -> Leaf:
-        if len(self.leaves) != 1:
-            raise UnsupportedError(f"expected a space of one part, got {len(self.leaves)} parts: {self}")
-        return self.leaves[0]
+    def split(self, rows: Rows) -> Rows | dict[str, Rows]:
+        """The leaves of rows `[*lead, *shape]`, as they lie there: views, nothing is copied.
 
-    @cached_property
-    def _start(self) -> np.ndarray[Any, Any]:
-        return np.array(self._only.start, self.dtype).reshape(self.shape)
+        Returns:
+            The rows themselves, or for a nested space name to `[*lead, *leaf.shape]` of the leaf's dtype.
 
-    @cached_property
-    def _sizes(self) -> np.ndarray[Any, Any]:
-        return np.array(self._only.sizes, np.uint64).reshape(self.shape)
+        Raises:
+            ShapeError: the rows have another shape or dtype.
 
-    def encode(self, value: Any, row: np.ndarray[Any, Any]) -> None:
+        Example:
+            >>> space = gymnasium.spaces.Dict(a=gymnasium.spaces.Discrete(3), b=gymnasium.spaces.Box(0, 1, (2,)))
+            >>> layout = Layout.of(space)
+            >>> parts = layout.split(np.zeros((5, *layout.shape), layout.dtype))
+            >>> parts["a"].shape, parts["b"].shape, parts["b"].dtype
+            ((5,), (5, 2), dtype('float32'))
+        """
+        if not self.is_nested:
+            return rows
+        if rows.shape[-1:] != self.shape or rows.dtype != self.dtype:
+            raise ShapeError(f"got rows {rows.dtype} {rows.shape}, expected uint8 (..., {self.shape[0]})")
+        return {leaf.name: leaf.view(rows) for leaf in self.leaves}
+
+    def join(self, parts: Rows | Mapping[str, Rows]) -> Rows:
+        """The reverse of `split`: new rows, every part cast to its leaf's dtype; the array itself where not nested.
+
+        Raises:
+            ShapeError: a part is missing, unknown or of another shape.
+
+        Example:
+            >>> layout = Layout.of(gymnasium.spaces.Tuple([gymnasium.spaces.Discrete(3)]))
+            >>> layout.split(layout.join({"0": np.array([2, 1])}))
+            {'0': array([2, 1])}
+        """
+        if not self.is_nested:
+            return parts if isinstance(parts, np.ndarray) else np.asarray(parts)
+        if not isinstance(parts, Mapping) or set(parts) != set(self.names):
+            got = sorted(parts) if isinstance(parts, Mapping) else f"an array of shape {np.shape(parts)}"
+            raise ShapeError(f"got parts {got}, expected {list(self.names)}")
+        first = self.leaves[0]
+        shape = np.shape(parts[first.name])
+        lead = shape[: len(shape) - len(first.shape)]
+        rows = np.zeros((*lead, *self.shape), self.dtype)
+        for leaf in self.leaves:
+            part = parts[leaf.name]
+            if np.shape(part) != (*lead, *leaf.shape):
+                raise ShapeError(f"{leaf.name}: got shape {np.shape(part)}, expected {(*lead, *leaf.shape)}")
+            leaf.view(rows)[...] = part
+        return rows
+
+    def encode(self, value: Any, row: Rows) -> None:
         """Write a value of the space into `row`, a view of `shape` and `dtype` (`rows[i, ...]` for a scalar).
 
         Raises:
-            ShapeError: the value has another shape or kind of number, or is none of the space's choices. The bounds
-                of a box are not checked.
+            ShapeError: the value has other keys, another shape or kind of number, or is none of the space's choices;
+                names the leaf. The bounds of a box are not checked.
         """
-        leaf = self._only
-        if leaf.kind == "box":
-            # An exact fit is the rule and is written without further thought: this runs once an env and step.
-            exact = value.__class__ is np.ndarray and value.dtype == self.dtype and value.shape == self.shape
-            row[...] = value if exact else self._fit(value)
-        elif leaf.kind == "discrete":
-            row[...] = self._choice(value)
-        else:
-            array = self._fit(value)
-            counted = array - self._start
-            if ((counted.astype(np.uint64) >= self._sizes) | (array < self._start)).any():
-                raise ShapeError(f"got {array.tolist()}, expected {leaf} with {_listed(leaf.sizes)} choices")
-            row[...] = counted
+        if not self.is_nested:
+            self.leaves[0].encode(value, row)
+            return
+        for leaf, (part,) in zip(self.leaves, columns(self.space, [value]), strict=True):
+            leaf.encode(part, leaf.view(row))
 
-    def decode(self, row: np.ndarray[Any, Any]) -> Any:
+    def decode(self, row: Rows) -> Any:
         """The value of the space that `encode` wrote into `row`: a copy; a NumPy scalar for discrete.
 
         Raises:
@@ -153,35 +186,31 @@ class Layout:
         """
         if np.shape(row) != self.shape:
             raise ShapeError(f"got a row of shape {np.shape(row)}, expected {self.shape}")
-        leaf = self._only
-        if leaf.kind == "discrete":
-            return self.dtype.type(int(row) + leaf.start[0])
-        array = np.array(row, self.dtype)
-        return array if leaf.kind == "box" else array + self._start
+        if not self.is_nested:
+            return self.leaves[0].decode(row)
+        return assembled(self.space, ([leaf.decode(leaf.view(row))] for leaf in self.leaves))[0]
 
-    def _choice(self, value: Any) -> int:
-        leaf = self._only
-        try:
-            counted = index(value) - leaf.start[0]
-        except TypeError:
-            raise ShapeError(f"got {_described(value)}, expected {leaf}") from None
-        if not 0 <= counted < leaf.sizes[0]:
-            raise ShapeError(f"got {value}, expected {leaf}")
-        return counted
+    def structures(self, rows: Rows) -> list[Any]:
+        """The values of several rows as they lie there, not renumbered: what envs are given as their actions.
 
-    def _fit(self, value: Any) -> np.ndarray[Any, Any]:
-        """The value as an array of this layout's dtype, if that loses no more than float precision."""
-        try:
-            array = np.asarray(value)
-        except ValueError:
-            array = np.asarray(None)
-        if array.shape != self.shape or array.dtype.kind not in "biuf":
-            raise ShapeError(f"got {_described(value)}, expected {self._only}")
-        cast = array.astype(self.dtype)
-        loses = array.dtype.kind == "f" or not np.array_equal(cast, array)
-        if self.dtype.kind != "f" and array.dtype != self.dtype and loses:
-            raise ShapeError(f"got {_described(value)}, expected {self._only}")
-        return cast
+        Args:
+            rows: `[rows, *shape]`; the arrays within the values are views of it.
+
+        Returns:
+            dict for Dict, tuple for Tuple, an array for a box and a NumPy integer for a discrete leaf.
+
+        Example:
+            >>> layout = Layout.of(gymnasium.spaces.Tuple([gymnasium.spaces.Discrete(3, start=5)]))
+            >>> layout.structures(layout.join({"0": np.array([7, 5])}))
+            [(np.int64(7),), (np.int64(5),)]
+        """
+        if not self.is_nested:
+            return _values(self.leaves[0], rows)
+        return list(assembled(self.space, (_values(leaf, leaf.view(rows)) for leaf in self.leaves)))
+
+    def structure(self, row: Rows) -> Any:
+        """`structures` of one row."""
+        return self.structures(np.asarray(row)[None])[0]
 
     def to_json(self) -> dict[str, Any]:
         """The space as JSON values, bounds exact to the bit (see `space_json`)."""
@@ -214,7 +243,7 @@ class Layout:
         return hash(self._identity)
 
     def __str__(self) -> str:
-        return "; ".join(f"{'.'.join(leaf.path)}: {leaf}" if leaf.path else str(leaf) for leaf in self.leaves)
+        return "; ".join(f"{leaf.name}: {leaf}" if leaf.path else str(leaf) for leaf in self.leaves)
 
     def difference(self, other: Layout) -> str:
         """In what `other` differs from this layout, in words; empty where they are equal.
@@ -226,44 +255,47 @@ class Layout:
         """
         if self == other:
             return ""
-        mine, theirs = self._only, other._only
-        for name in ("kind", "shape", "dtype", "sizes", "start"):
-            here, there = getattr(mine, name), getattr(theirs, name)
-            if here != there:
-                return f"{name} {here} against {there}"
-        for name in ("low", "high"):
-            here, there = (np.ravel(getattr(leaf, name)) for leaf in (mine, theirs))
-            for element in np.flatnonzero(here != there)[:1]:
-                return f"{name} of element {element}: {here[element]} against {there[element]}"
+        if self.names != other.names:
+            return f"{_parts(self)} against {_parts(other)}"
+        for mine, theirs in zip(self.leaves, other.leaves, strict=True):
+            words = _difference(mine, theirs)
+            if words:
+                return f"{mine.name}: {words}" if mine.path else words
         return f"{self._identity} against {other._identity}"
 
 
-def _leaf(space: gymnasium.Space[Any]) -> Leaf:
-    if isinstance(space, spaces.Box) and space.dtype in _DTYPES:
-        return Leaf((), "box", space.shape, space.dtype, low=space.low, high=space.high)
-    if isinstance(space, spaces.Discrete):
-        return Leaf((), "discrete", (), space.dtype, (int(space.n),), (int(space.start),))
-    if isinstance(space, spaces.MultiDiscrete):
-        sizes, start = (tuple(map(int, array.ravel())) for array in (space.nvec, space.start))
-        return Leaf((), "multi_discrete", space.nvec.shape, space.dtype, sizes, start)
-    if isinstance(space, spaces.MultiBinary):
-        count = math.prod(space.shape)
-        return Leaf((), "multi_binary", space.shape, np.dtype(np.int8), (2,) * count, (0,) * count)
-    nested = isinstance(space, spaces.Dict | spaces.Tuple)
-    raise UnsupportedError(
-        f"{type(space).__name__} spaces cannot be laid out: {space}. Supported: Box of bool, integers or float16 to "
-        "float64, Discrete, MultiDiscrete and MultiBinary",
-        remedy="flatten it with gymnasium.wrappers.FlattenObservation or a wrapper of your own" if nested else "",
-    )
+def _placed(leaves: Iterable[Leaf]) -> tuple[tuple[Leaf, ...], int]:
+    """The leaves, each at the next place where its dtype may lie, and the bytes of a row."""
+    placed: list[Leaf] = []
+    end = 0
+    for leaf in leaves:
+        offset = _up(end, leaf.dtype.itemsize)
+        placed.append(replace(leaf, offset=offset))
+        end = offset + leaf.nbytes
+    return tuple(placed), _up(end, _ROW_ALIGNMENT)
 
 
-def _listed(sizes: tuple[int, ...]) -> str:
-    return ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
 
 
-def _described(value: Any) -> str:
-    """A value in words, for messages: its dtype and shape, or itself where it is no array."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} array of shape {value.shape}"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}... ({type(value).__name__})"
+def _values(leaf: Leaf, rows: Rows) -> list[Any]:
+    """One value a row: views, or NumPy integers for choices."""
+    scalars = leaf.kind == "box" and not leaf.shape  # which must be arrays all the same
+    return [rows[i, ...] for i in range(len(rows))] if scalars else list(rows)
+
+
+def _parts(layout: Layout) -> str:
+    return f"parts {', '.join(layout.names)}" if layout.is_nested else f"one {layout.kind}"
+
+
+def _difference(mine: Leaf, theirs: Leaf) -> str:
+    for name in ("kind", "shape", "dtype", "sizes", "start"):
+        here, there = getattr(mine, name), getattr(theirs, name)
+        if here != there:
+            return f"{name} {here} against {there}"
+    for name in ("low", "high"):
+        here, there = (np.ravel(getattr(leaf, name)) for leaf in (mine, theirs))
+        for element in np.flatnonzero(here != there)[:1]:
+            return f"{name} of element {element}: {here[element]} against {there[element]}"
+    return ""

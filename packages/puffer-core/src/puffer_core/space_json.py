@@ -1,5 +1,7 @@
 """Spaces as JSON values and back, for manifests: exact to the bit, readable by eye.
 
+A Dict is a list of pairs, because its leaves lie in the order of its keys and JSON objects are often sorted.
+
 Floats are written in the shortest decimal form that gives the same bits, infinities as `"inf"` and `"-inf"`;
 bounds that are the same for every element are written once. Discrete choices keep the space's own numbering.
 """
@@ -18,7 +20,7 @@ from puffer_core.errors import CheckpointError, UnsupportedError
 
 
 def to_json(space: gymnasium.Space[Any]) -> dict[str, Any]:
-    """A Box, Discrete, MultiDiscrete or MultiBinary space as JSON values.
+    """A Box, Discrete, MultiDiscrete or MultiBinary space, or a Dict or Tuple of such, as JSON values.
 
     Raises:
         UnsupportedError: another space.
@@ -37,6 +39,10 @@ def to_json(space: gymnasium.Space[Any]) -> dict[str, Any]:
         return {"type": "multi_discrete", "nvec": nvec, "start": start, "dtype": space.dtype.name}
     if isinstance(space, spaces.MultiBinary):
         return {"type": "multi_binary", "n": space.n if isinstance(space.n, int) else list(space.n)}
+    if isinstance(space, spaces.Dict):
+        return {"type": "dict", "spaces": [[key, to_json(part)] for key, part in space.spaces.items()]}
+    if isinstance(space, spaces.Tuple):
+        return {"type": "tuple", "spaces": [to_json(part) for part in space.spaces]}
     raise UnsupportedError(f"{type(space).__name__} spaces have no JSON form here")
 
 
@@ -60,6 +66,10 @@ def _from_json(form: Mapping[str, Any]) -> gymnasium.Space[Any]:
     kind = form["type"]
     if kind == "multi_binary":
         return spaces.MultiBinary(form["n"])
+    if kind == "dict":
+        return spaces.Dict([(key, _from_json(part)) for key, part in form["spaces"]])
+    if kind == "tuple":
+        return spaces.Tuple([_from_json(part) for part in form["spaces"]])
     dtype = np.dtype(form["dtype"])
     if kind == "box":
         shape = tuple(form["shape"])
@@ -69,7 +79,7 @@ def _from_json(form: Mapping[str, Any]) -> gymnasium.Space[Any]:
         return spaces.Discrete(form["n"], start=form["start"], dtype=dtype.type)
     if kind == "multi_discrete":
         return spaces.MultiDiscrete(np.array(form["nvec"], dtype), dtype.type, start=np.array(form["start"], dtype))
-    raise ValueError(f"type is {kind!r}, expected box, discrete, multi_discrete or multi_binary")
+    raise ValueError(f"type is {kind!r}, expected box, discrete, multi_discrete, multi_binary, dict or tuple")
 
 
 def _bounds(array: np.ndarray[Any, Any]) -> Any:
