@@ -12,18 +12,19 @@ from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.contracts.policy import Policy
-from puffer_core.distributions import PARAMETERS, action_distribution, to_env
+from puffer_core.distributions import action_distribution, is_parameter, to_env
 
 Acted: TypeAlias = dict[str, Any]
-"""`action`, `env_action` `[rows, ...]`, `log_prob` `[rows]`, `outputs` name to `[rows, ...]`, and the next `carry`."""
+"""`action` `[rows, ...]`, or a dict by leaf name for a nested space; `env_action` `[rows, *layout.shape]`, what a
+`VectorEnv` is given; `log_prob` `[rows]`; `outputs`, name to `[rows, ...]`; and the next `carry`."""
 
-Actor: TypeAlias = Callable[[Params, Mapping[str, Array], Tree, Array, Rng], Acted]
+Actor: TypeAlias = Callable[[Params, Mapping[str, Tree], Tree, Array, Rng], Acted]
 
 
 def act(
     ops: Ops,
     params: Params,
-    inputs: Mapping[str, Array],
+    inputs: Mapping[str, Tree],
     carry: Tree,
     reset: Array,
     rng: Rng,
@@ -31,37 +32,46 @@ def act(
     policy: Policy,
     deterministic: bool,
 ) -> Acted:
-    """One step of a policy.
+    """One step of a policy; `env_action` is still nested like the action.
 
     Args:
         ops: the engine.
         params: of the policy.
-        inputs: name to `[rows, ...]`, without a time axis.
+        inputs: name to `[rows, ...]`, without a time axis; a nested observation or action is a dict of those.
         carry: recurrent state, arrays `[rows, ...]`.
         reset: bool `[rows]`, True where an episode starts with this step.
         rng: noise for sampling; not drawn from when deterministic.
         policy: whose step it is.
         deterministic: take the distribution's mode.
     """
-    step = {name: value[None] for name, value in inputs.items()}
+    step = {name: _with_time(value) for name, value in inputs.items()}
     outputs, carry = policy.apply(ops, params, step, carry, reset[None], None)
     layout = policy.interface.action
     distribution = action_distribution(ops, layout, outputs, step.get("action_mask"))
     action = distribution.mode() if deterministic else distribution.sample(rng)
     return {
-        "action": action[0],
-        "env_action": to_env(ops, layout, action)[0],
+        "action": _first(action),
+        "env_action": _first(to_env(ops, layout, action)),
         "log_prob": distribution.log_prob(action)[0],
-        "outputs": {name: value[0] for name, value in outputs.items() if name not in PARAMETERS},
+        "outputs": {name: value[0] for name, value in outputs.items() if not is_parameter(name)},
         "carry": carry,
     }
+
+
+def _with_time(value: Tree) -> Tree:
+    return {name: leaf[None] for name, leaf in value.items()} if isinstance(value, dict) else value[None]
+
+
+def _first(value: Tree) -> Tree:
+    return {name: leaf[0] for name, leaf in value.items()} if isinstance(value, dict) else value[0]
 
 
 def call_actor(
     actor: Actor,
     backend: Backend,
+    policy: Policy,
     params: Params,
-    inputs: Mapping[str, Array],
+    inputs: Mapping[str, Tree],
     carry: Tree,
     reset: Array,
     rng: np.random.Generator,
@@ -69,20 +79,29 @@ def call_actor(
     """Call an actor from the host: NumPy inputs in, NumPy results out; only the carry stays the engine's.
 
     Args:
-        actor: made by `make_actor` for this backend.
+        actor: made by `make_actor` for this backend and policy.
         backend: the engine.
-        params: its arrays.
-        inputs: NumPy arrays, name to `[rows, ...]`.
+        policy: who acts.
+        params: its parameters, the engine's arrays.
+        inputs: NumPy arrays, name to `[rows, ...]`, or to a dict of those by leaf name.
         carry: the engine's arrays.
         reset: bool `[rows]`, NumPy.
         rng: noise; another engine is seeded from it at every call.
+
+    Returns:
+        With `env_action` in rows of the action layout, whatever the space.
     """
     if backend.name == "numpy":
-        return actor(params, inputs, carry, reset, rng)
-    noise = backend.rng(int(rng.integers(2**63)))
-    acted = actor(params, backend.to_device(dict(inputs)), carry, backend.to_device(reset), noise)
-    carry = acted.pop("carry")
-    return {**backend.to_numpy(acted), "carry": carry}
+        acted = actor(params, inputs, carry, reset, rng)
+    else:
+        noise = backend.rng(int(rng.integers(2**63)))
+        acted = actor(params, backend.to_device(dict(inputs)), carry, backend.to_device(reset), noise)
+        carry = acted.pop("carry")
+        acted = {**backend.to_numpy(acted), "carry": carry}
+    layout = policy.interface.action
+    if layout.is_nested:
+        acted["env_action"] = layout.join(acted["env_action"])
+    return acted
 
 
 def make_actor(policy: Policy, backend: Backend, *, deterministic: bool = False) -> Actor:

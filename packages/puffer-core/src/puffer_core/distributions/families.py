@@ -9,12 +9,16 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Integer
 
-from puffer_core.arrays import Array
+from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.ops import Ops, Rng
 
 INVALID_LOGIT = -1e38
 """Stands in for the logit of an action that is masked. Finite, so that neither `0 * log p` nor a row without any
 valid action gives NaN; below every logit of a network, so that the action's probability is exactly 0."""
+
+ABSENT_LOGIT = -3e38
+"""Where `MultiCategorical` pads a shorter choice: below `INVALID_LOGIT`, so that a choice whose options are all masked
+is still one of its own."""
 
 FIXED_LOGIT = 1e4
 """Log odds of a bit that a mask fixes at 1, and negated at 0: certain, and small enough that `p * logit` vanishes."""
@@ -27,15 +31,15 @@ _LOG_2_PI = math.log(2 * math.pi)
 class Distribution(Protocol):
     """What an action is drawn from; `[*lead]` are the leading axes of the policy's outputs."""
 
-    def sample(self, rng: Rng, /) -> Array:
-        """An action for every row, `[*lead, *action]`. Draws from `rng` once."""
+    def sample(self, rng: Rng, /) -> Tree:
+        """An action for every row, `[*lead, *action]`, or a dict of leaves. Draws from `rng` once."""
         ...
 
-    def mode(self) -> Array:
+    def mode(self) -> Tree:
         """The likeliest action of every row."""
         ...
 
-    def log_prob(self, action: Array, /) -> Array:
+    def log_prob(self, action: Tree, /) -> Array:
         """`[*lead]`, nats, summed over the elements of an action. A density where actions are continuous."""
         ...
 
