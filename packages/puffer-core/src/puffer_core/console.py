@@ -57,6 +57,9 @@ class EndOnly:
         """One line on stderr, so that it is seen where output is piped away."""
         print(text, file=sys.stderr)  # noqa: T201
 
+    def note(self, text: str) -> None:
+        """Nothing: who wants quiet can do without."""
+
     def end(self, run: Run | None) -> None:
         """How the run ended, what it learned, where it is and how to go on."""
         if run is not None and self.progress is not None:
@@ -101,6 +104,10 @@ class Lines(EndOnly):
         self._print(
             f"training {run.trainer} on {run.source}: {total:,} {run.unit.replace('_', ' ')}, in {run.directory}"
         )
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self._print(text)
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """A line, if two seconds have passed since the last."""
@@ -161,6 +168,13 @@ class LiveDisplay(EndOnly):
             super().message(text)
         else:
             self._live.console.print(text, markup=False, highlight=False)
+
+    def note(self, text: str) -> None:
+        """A line above the frame, or where the frame will be."""
+        if self._live is None:
+            self._print(text)
+        else:
+            self.message(text)
 
     def end(self, run: Run | None) -> None:
         """Leave the last frame where it is, give the terminal back, and say how it ended."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +16,13 @@ from puffer_core.contracts.logger import MetricLogger
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.contracts.trainer import Collector, Trainer
 from puffer_core.errors import PluginError, UnsupportedError, UsageError
-from puffer_core.plan import Component, RunPlan
+from puffer_core.plan import Component, RunPlan, VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.seeding import Streams
 from puffer_core.specs import PolicySpec, Spec
+
+if TYPE_CHECKING:
+    from puffer_core.vector.choosing import Choice
 
 EVALUATION_ROWS = 64
 """Environments of an evaluation, at most: enough for speed, few enough for memory."""
@@ -31,11 +35,13 @@ class RunContext:
     Args:
         plan: every choice of the run.
         host: loads the components.
+        on_choice: told where `--vector.mode auto` was settled.
     """
 
-    def __init__(self, plan: RunPlan, host: PluginHost) -> None:
+    def __init__(self, plan: RunPlan, host: PluginHost, on_choice: Callable[[Choice], object] = lambda _: None) -> None:
         self.plan = plan
         self.host = host
+        self._on_choice = on_choice
         self.seed = plan.options.seed
         self.total_steps = plan.options.total_steps
         self.streams = Streams(self.seed)
@@ -58,8 +64,16 @@ class RunContext:
 
     @cached_property
     def vector_env(self) -> VectorEnv:
-        """The env that is learned in."""
-        return self.make_env(self.plan.vector.num_envs)
+        """The env that is learned in; where its mode is `auto`, a short look at the env settles it."""
+        from puffer_core.vector.choosing import choose
+
+        component, vector = self._env_component(), self.plan.vector
+        provided = _provided(component)
+        choice = choose(provided, self.host.load(provided), component.config, vector, env_steps=self.total_steps)
+        if choice is not None:
+            self._on_choice(choice)
+            vector = choice.vector
+        return make_env(self.host, provided, component.config, vector)
 
     @property
     def env(self) -> VectorEnvSpec:
@@ -74,11 +88,13 @@ class RunContext:
             UsageError: the run has no env.
             UnsupportedError: it is a device env.
         """
-        component = self.plan.env
-        if component is None:
+        component = self._env_component()
+        return make_env(self.host, _provided(component), component.config, resized(self.plan.vector, num_envs))
+
+    def _env_component(self) -> Component:
+        if self.plan.env is None:
             raise UsageError(f"this run has no env: {self.plan.trainer.spec.name} learns from {self.plan.source}")
-        vector = self.plan.vector.model_copy(update={"num_envs": num_envs})
-        return make_env(self.host, _provided(component), component.config, vector)
+        return self.plan.env
 
     def policy(self, *, outputs: frozenset[str] = frozenset({"value"})) -> Policy:
         """The run's policy, between the env's spaces and the outputs asked for."""
@@ -182,6 +198,16 @@ def make_env(host: PluginHost, provided: Provided, options: dict[str, Any], vect
 
     env: VectorEnv = make_vector_env(provided, host.load(provided), options, vector)
     return env
+
+
+def resized(vector: VectorConfig, num_envs: int) -> VectorConfig:
+    """The same way of stepping another number of environments, in one batch.
+
+    Example:
+        >>> resized(VectorConfig(num_envs=64, workers=8, batches=2), 5).workers
+        5
+    """
+    return vector.model_copy(update={"num_envs": num_envs, "workers": min(vector.workers, num_envs), "batches": 1})
 
 
 def acting_backend(backend: Backend, policy: PolicySpec) -> Backend:

@@ -24,6 +24,8 @@ from puffer_core.evaluation import Evaluation
 from puffer_core.metrics import METRICS, read_metrics
 
 CONFIG, PLUGINS, LOCK, CHECKPOINTS = "config.json", "plugins.json", "run.lock", "checkpoints"
+VECTOR = "vector.json"
+"""What `--vector.mode auto` became: `config.json` keeps what was asked for, and so holds on another machine."""
 
 
 def new_name(trainer: str, source: str) -> str:
@@ -71,6 +73,10 @@ class RunDirectory:
         replace_file(self.path / CONFIG, json_bytes(dict(config)))
         replace_file(self.path / PLUGINS, json_bytes(list(plugins)))
 
+    def keep_vector(self, choice: Mapping[str, Any]) -> None:
+        """Write `vector.json`."""
+        replace_file(self.path / VECTOR, json_bytes(dict(choice)))
+
     def __enter__(self) -> Self:
         return self
 
@@ -83,7 +89,7 @@ class RunDirectory:
 
     def _discard(self) -> None:
         """Leave nothing behind of a run that failed before it began."""
-        for name in (CONFIG, PLUGINS, LOCK):
+        for name in (CONFIG, PLUGINS, VECTOR, LOCK):
             (self.path / name).unlink(missing_ok=True)
         if self._new:
             with suppress(OSError):  # something else was put there

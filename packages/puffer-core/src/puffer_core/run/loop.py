@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from puffer_core.checkpoint import step_name
 from puffer_core.contracts.logger import MetricLogger, RunInfo
@@ -22,6 +23,9 @@ from puffer_core.run import persistence
 from puffer_core.run.context import EVALUATION_ROWS, RunContext
 from puffer_core.run.directory import Run, RunDirectory
 from puffer_core.run.signals import RunStopped, StopFlag, stop_on_signals
+
+if TYPE_CHECKING:
+    from puffer_core.vector.choosing import Choice
 
 _EVALUATED = ("eval/return", "eval/return_std", "eval/length", "time/eval")
 
@@ -41,6 +45,10 @@ class Display(Protocol):
         """Something that must be seen."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something that is good to know."""
+        ...
+
     def end(self, run: Run | None) -> None:
         """The run ended; None if it failed or was stopped."""
         ...
@@ -48,6 +56,9 @@ class Display(Protocol):
 
 class Silent:
     """A display that shows nothing but messages, on stderr."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
 
     def start(self, run: RunInfo, total: int) -> None:
         """Nothing."""
@@ -83,10 +94,17 @@ def execute(plan: RunPlan, host: PluginHost, *, display: Display | None = None) 
     with (
         RunDirectory(options.run, plan.trainer.spec.name, plan.source) as directory,
         stop_on_signals() as stop,
-        closing(RunContext(plan, host)) as context,
+        closing(RunContext(plan, host, partial(_tell, directory, shown))) as context,
     ):
         directory.describe(plan.tree, host.describe())
         return _Loop(context, directory, shown, stop).run()
+
+
+def _tell(directory: RunDirectory, display: Display, choice: Choice) -> None:
+    """Keep what `--vector.mode auto` became, and say so where it is not the plain loop."""
+    directory.keep_vector(choice.to_json())
+    if choice.uses_processes:
+        display.note(f"vector: {choice}")
 
 
 class _Loop:
