@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from puffer_core.errors import EnvError, PufferError, UsageError, did_you_mean
+import gymnasium
+
+from puffer_core.errors import EnvError, PufferError, UnsupportedError, UsageError, did_you_mean
+from puffer_core.layout import Layout
+from puffer_core.nesting import is_nested
 
 _PIP = re.compile(r"pip install [^`'\n]+[^`'\n.,;: ]")
 _OPTION_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -66,6 +70,33 @@ def making(name: str, options: Mapping[str, Any]) -> Iterator[None]:
         raise EnvError(
             f"{name} cannot be made{given}: {type(error).__name__}: {error}", remedy=install_hint(error)
         ) from error
+
+
+def layout_of(id: str, role: str, space: Any) -> Layout:
+    """The layout of one of an environment's spaces.
+
+    Args:
+        id: the environment, for messages.
+        role: `observation` or `action`, likewise.
+        space: what the environment says its space is.
+
+    Raises:
+        EnvError: it is no space, or an empty Dict or Tuple: an environment of no agents.
+        UnsupportedError: it has no layout; says what helps.
+
+    Example:
+        >>> layout_of("mine", "action", gymnasium.spaces.Tuple([]))
+        Traceback (most recent call last):
+        puffer_core.errors.EnvError: mine: the action space is Tuple(), expected at least one part: it has no agents
+    """
+    if not isinstance(space, gymnasium.Space):
+        raise EnvError(f"{id}: the {role} space is {space!r}, expected a gymnasium.Space")
+    if is_nested(space) and not space.spaces:  # type: ignore[attr-defined]
+        raise EnvError(f"{id}: the {role} space is {space}, expected at least one part: it has no agents")
+    try:
+        return Layout.of(space)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{id}, {role} space: {error.message}", remedy=error.remedy) from None
 
 
 def install_hint(error: BaseException) -> str:

@@ -1,0 +1,334 @@
+"""Gymnasium's vector envs as they are: a batch goes in, a batch comes out, whatever their autoreset mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NoReturn, TypeAlias
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from jaxtyping import Shaped, UInt8
+
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
+from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.vector.batches import BatchSlot, BatchWriter, batch_slots, batched, sparse
+from puffer_core.vector.making import layout_of
+from puffer_core.vector.rows import RowError
+from puffer_core.vector.serial import environment_seed
+
+Batch: TypeAlias = "gymnasium.vector.VectorEnv[Any, Any, Any]"
+Restart: TypeAlias = Literal["mask", "same", "next"]
+"""How an ended row begins again: `reset` with a mask, within the step, or with the step after, which is lost."""
+
+_FAULTS = (Exception, SystemExit)
+
+
+class GymnasiumVectorEnv:
+    """A `VectorEnv` over one `gymnasium.vector.VectorEnv`, one row an environment.
+
+    Ended rows begin again in the same step wherever the env allows it: `AutoresetMode.DISABLED`, `SAME_STEP`, and
+    Gymnasium's own Sync- and AsyncVectorEnv in any mode. Others that do `NEXT_STEP` spend a step on it: there the
+    observation is the last one once more, and `active` is False, so the transition to the next episode never counts.
+
+    Sync- and AsyncVectorEnv are seeded row by row as serial mode does it. Others take one seed for the batch, and may
+    draw all rows from one generator: then what a row plays depends on the number of rows, and is the same every time.
+
+    Args:
+        make: gives the env; called once.
+        num_envs: that the env must have.
+        id: stands in the spec and in messages.
+
+    Raises:
+        EnvError: it could not be made, has another number of envs, or does not say its autoreset mode.
+        UnsupportedError: a space that has no layout.
+
+    Example:
+        >>> env = GymnasiumVectorEnv(lambda: gymnasium.make_vec("CartPole-v1", 2), 2, id="CartPole-v1")
+        >>> slots = EnvBuffers.allocate(env.spec, 3)
+        >>> env.bind(slots)
+        >>> env.reset(seed=0)
+        >>> env.step(np.array([0, 1]), slot=1)
+        []
+        >>> slots.reward[1]
+        array([1., 1.], dtype=float32)
+        >>> env.close()
+    """
+
+    spec: VectorEnvSpec
+
+    def __init__(self, make: Callable[[], Batch], num_envs: int, *, id: str) -> None:
+        self._id = id
+        self._num_envs = num_envs
+        self._seeds: list[int] = []
+        self._slots: list[BatchSlot] = []
+        self._pending: tuple[int, Any] | None = None
+        self._over = np.zeros(num_envs, np.bool_)
+        self._broken = False
+        self._env: Batch | None = self._guarded("init", make)
+        try:
+            self._restart = self._check()
+            self.spec = self._describe()
+        except BaseException:
+            self.close()
+            raise
+        self._write = BatchWriter(self.spec.observation, self.spec.action.mask_size, num_envs)
+
+    def _check(self) -> Restart:
+        env = self._env
+        if not isinstance(env, gymnasium.vector.VectorEnv):
+            raise EnvError(f"{self._id}: got {env!r}, expected a gymnasium.vector.VectorEnv")
+        if env.num_envs != self._num_envs:
+            raise EnvError(f"{self._id}: the vector env has {env.num_envs} environments, expected {self._num_envs}")
+        return _restart_of(env, self._id)
+
+    def _describe(self) -> VectorEnvSpec:
+        env = self._open
+        action = layout_of(self._id, "action", env.single_action_space)
+        masked = bool(action.mask_size) and "action_mask" in self._guarded("reset", lambda: env.reset(seed=0)[1])
+        return VectorEnvSpec.single_agent(
+            id=self._id,
+            num_envs=self._num_envs,
+            observation=layout_of(self._id, "observation", env.single_observation_space),
+            action=action,
+            action_mask=masked,
+            max_episode_steps=_time_limit(env),
+        )
+
+    def bind(self, buffers: EnvBuffers) -> None:
+        """Take the slots to write into; they stay the caller's.
+
+        Raises:
+            ShapeError: they have not this env's rows.
+        """
+        rows = buffers.reward.shape[1]
+        if rows != self._num_envs:
+            raise ShapeError(f"{self._id} has {self._num_envs} rows, the buffers have {rows}")
+        buffers.active[...] = True
+        self._slots = batch_slots(buffers, self.spec.observation)
+
+    def reset(self, seed: int, first: int = 0) -> None:
+        """Start every environment anew and write slot 0.
+
+        Args:
+            seed: row `i` of a Sync- or AsyncVectorEnv gets `environment_seed(seed, first + i)`; others get that of
+                `first` for the batch.
+            first: the number of environment 0 in the batch that this one is a part of.
+
+        Raises:
+            EnvError: the env raised, or an observation does not fit its space.
+        """
+        slot = self._slot(0)
+        slot.terminated[...] = slot.truncated[...] = self._over[...] = False
+        slot.active[...] = True
+        slot.reward[...] = 0.0
+        self._pending = None
+        self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
+        by_row = isinstance(self._open.unwrapped, SyncVectorEnv | AsyncVectorEnv)
+        seeds: Any = self._seeds if by_row else self._seeds[0]
+        observation, infos = self._guarded("reset", lambda: self._open.reset(seed=seeds))
+        self._guarded("reset", lambda: self._write.observations(slot.leaves, observation))
+        self._guarded("reset", lambda: self._write.masks(slot.action_mask, infos, None))
+
+    def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
+        """`send`, then `recv`.
+
+        Args:
+            action: one action a row, in the action space's own numbering.
+            slot: the slot to write, in 1..slots-1.
+
+        Raises:
+            EnvError: the env raised, or what it returned does not fit its spaces.
+            ShapeError: `action` has not one action a row, or floats for choices; or no such slot is bound.
+        """
+        self.send(action, slot)
+        return self.recv()
+
+    def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
+        """Start a step: in the workers of an AsyncVectorEnv it goes on by itself, others do all of it here."""
+        self._slot(slot, first=1)
+        env, actions = self._open, batched(self.spec.action, self._own_actions(action))
+        begin = env.step_async if type(env) is AsyncVectorEnv else env.step
+        self._pending = slot, self._guarded("step", lambda: begin(actions))
+
+    def recv(self) -> Infos:
+        """Wait for the step that `send` started, and write its slot.
+
+        Raises:
+            UsageError: nothing was sent.
+            EnvError: as `step`.
+        """
+        if self._pending is None:
+            raise UsageError(f"{self._id}: recv without a send before it")
+        (slot, outcome), self._pending = self._pending, None
+        env = self._open
+        if type(env) is AsyncVectorEnv:
+            outcome = self._guarded("step", env.step_wait)
+        said: Infos = self._guarded("step", lambda: self._write_outcome(self._slots[slot], outcome))
+        return said
+
+    def _write_outcome(self, slot: BatchSlot, outcome: Any) -> Infos:
+        if not isinstance(outcome, tuple) or len(outcome) != 5:
+            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)
+            raise ShapeError(f"step gave {got}, expected observation, reward, terminated, truncated, info")
+        observation, reward, terminated, truncated, infos = outcome
+        self._write.observations(slot.leaves, observation)
+        self._write.rewards(slot.reward, reward)
+        slot.terminated[:], slot.truncated[:] = terminated, truncated
+        if self._restart == "next":
+            return self._write_next_step(slot, infos)
+        done = slot.terminated | slot.truncated
+        ended = np.flatnonzero(done)
+        if not len(ended):
+            self._write.masks(slot.action_mask, infos, None)
+            return sparse(infos, self._num_envs)
+        if self._restart == "same":
+            return self._write_same_step(slot, infos, ended)
+        said = sparse(infos, self._num_envs)
+        slot.final_observation[ended] = slot.observation[ended]
+        begun, begun_infos = self._open.reset(options={"reset_mask": done})
+        self._write.rows(slot.leaves, begun, ended)
+        if slot.action_mask is not None:
+            self._write.masks(slot.action_mask, infos, np.flatnonzero(~(slot.terminated | slot.truncated)))
+            self._write.masks(slot.action_mask, begun_infos, ended)
+        return said
+
+    def _write_same_step(self, slot: BatchSlot, infos: Mapping[str, Any], ended: np.ndarray[Any, Any]) -> Infos:
+        """The batch holds the first observations already; the last ones and their infos lie in the infos."""
+        infos = dict(infos)
+        has = infos.pop("_final_obs", np.ones(self._num_envs, np.bool_))
+        last, last_infos = infos.pop("final_obs", None), infos.pop("final_info", {})
+        missing = ended if last is None else ended[~np.asarray(has)[ended]]
+        if len(missing):
+            words = "an episode ended and info['final_obs'] is missing, expected its last observation"
+            raise RowError(int(missing[0]), words)
+        if isinstance(last, np.ndarray) and last.dtype == object:
+            for row in ended:
+                self._write.row(slot.final_leaves, int(row), last[row])
+        else:
+            self._write.rows(slot.final_leaves, last, ended)
+        self._write.masks(slot.action_mask, infos, None)
+        infos.pop("_final_info", None)
+        over = set(ended.tolist())
+        said = [(row, info) for row, info in sparse(infos, self._num_envs) if row not in over]
+        said += [(row, info) for row, info in sparse({"": last_infos}, self._num_envs) for info in info.values()]
+        return sorted(said, key=lambda pair: pair[0])
+
+    def _write_next_step(self, slot: BatchSlot, infos: Mapping[str, Any]) -> Infos:
+        """Rows that were over have begun anew; rows that are over now lose the transition that comes next."""
+        begun, done = self._over, (slot.terminated | slot.truncated) & ~self._over
+        slot.reward[begun] = 0.0
+        slot.terminated[begun] = slot.truncated[begun] = False
+        np.logical_not(done, out=slot.active)
+        if slot.action_mask is not None:
+            self._write.masks(slot.action_mask, infos, np.flatnonzero(~done))
+            slot.action_mask[done] = True
+        if done.any():
+            slot.final_observation[done] = slot.observation[done]
+        said = [(row, info) for row, info in sparse(infos, self._num_envs) if not begun[row]]
+        self._over = done
+        return said
+
+    def render(self) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture of environment 0, if it was made with `render_mode="rgb_array"`.
+
+        Raises:
+            UnsupportedError: it was not.
+        """
+        pictures = self._guarded("render", self._open.render) if self._open.render_mode == "rgb_array" else None
+        picture = pictures[0] if isinstance(pictures, tuple | list) and pictures else pictures
+        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
+            raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
+        return picture
+
+    def snapshot(self) -> State:
+        """Not possible: the Gymnasium interface gives no access to an env's state."""
+        raise UnsupportedError(f"{self._id}: a Gymnasium vector env cannot give its state; spec.snapshot is False")
+
+    def restore(self, state: State) -> None:
+        """Not possible either."""
+        raise UnsupportedError(f"{self._id}: a Gymnasium vector env cannot take a state; spec.snapshot is False")
+
+    def close(self) -> None:
+        """Close the env. Safe to call twice, and after it failed.
+
+        Raises:
+            EnvError: its `close` raised.
+        """
+        env, self._env = self._env, None
+        self._slots = []
+        if isinstance(env, gymnasium.vector.VectorEnv):
+            # The workers of one that failed may be dead or stuck: waiting for their answer would never end.
+            dying = self._broken and isinstance(env.unwrapped, AsyncVectorEnv)
+            self._guarded("close", lambda: env.close(terminate=True) if dying else env.close())
+
+    @property
+    def _open(self) -> Batch:
+        if self._env is None:
+            raise UsageError(f"{self._id}: reset or step after close")
+        return self._env
+
+    def _slot(self, slot: int, *, first: int = 0) -> BatchSlot:
+        if not self._slots:
+            raise UsageError(f"{self._id}: reset or step before bind, or after close")
+        if not first <= slot < len(self._slots):
+            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{len(self._slots) - 1} as bound")
+        return self._slots[slot]
+
+    def _own_actions(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """A copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
+        layout = self.spec.action
+        loses = action.dtype.kind == "f" != layout.dtype.kind
+        if loses or len(action) != self._num_envs or action.shape[1:] != layout.shape:
+            raise ShapeError(
+                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} "
+                f"{(self._num_envs, *layout.shape)}"
+            )
+        return action.astype(layout.dtype)
+
+    def _guarded(self, phase: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except _FAULTS as error:
+            self._fail(phase, error)
+
+    def _fail(self, phase: str, error: BaseException) -> NoReturn:
+        """Say which environment failed where that is known, when, how it was seeded and why."""
+        self._broken = True
+        if isinstance(error, PufferError) and not isinstance(error, ShapeError):
+            raise error
+        row = error.row if isinstance(error, RowError) else None
+        who = f"a batch of {self._num_envs}" if row is None else f"environment {row} of {self._num_envs}"
+        seeded = f", seed {self._seeds[row or 0]}" if self._seeds else ""
+        what = error.message if isinstance(error, ShapeError) else f"{type(error).__name__}: {error}"
+        raise EnvError(f"{self._id}: {who} failed in {phase}{seeded}: {what}") from error
+
+
+def _restart_of(env: Batch, id: str) -> Restart:
+    """How ended rows of `env` begin again."""
+    given = env.metadata.get("autoreset_mode")
+    try:
+        mode = AutoresetMode(given)
+    except ValueError:
+        raise EnvError(
+            f"{id}: metadata['autoreset_mode'] of {type(env).__name__} is {given!r}, expected one of "
+            f"{', '.join(str(known) for known in AutoresetMode)}",
+            remedy="set it to what the env does where an episode ends",
+        ) from None
+    if type(env) is SyncVectorEnv:
+        # In its own SAME_STEP, `final_obs` is the env's array, not a copy: an env that writes into it again loses it.
+        env.autoreset_mode = AutoresetMode.DISABLED
+        return "mask"
+    if type(env) is AsyncVectorEnv and mode is AutoresetMode.NEXT_STEP and env.shared_memory and env.worker is None:
+        return "mask"  # its workers forget that a row was over when they are told to reset it
+    return {AutoresetMode.DISABLED: "mask", AutoresetMode.SAME_STEP: "same", AutoresetMode.NEXT_STEP: "next"}[mode]
+
+
+def _time_limit(env: Batch) -> int | None:
+    if env.spec is not None:
+        limit = env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)
+    else:
+        first = next(iter(getattr(env.unwrapped, "envs", ())), None)
+        limit = first.spec.max_episode_steps if first is not None and first.spec else None
+    return None if limit is None else int(limit)
