@@ -44,6 +44,8 @@ class SerialVectorEnv:
         make: gives a new `gymnasium.Env`; called `num_envs` times.
         num_envs: >= 1.
         id: stands in the spec and in messages.
+        first: the number that environment 0 has in messages, where this is a part of a batch.
+        total: environments of the whole batch.
 
     Raises:
         EnvError: an env could not be made, or differs in its spaces from the first.
@@ -63,8 +65,9 @@ class SerialVectorEnv:
 
     spec: VectorEnvSpec
 
-    def __init__(self, make: Callable[[], Env], num_envs: int, *, id: str) -> None:
+    def __init__(self, make: Callable[[], Env], num_envs: int, *, id: str, first: int = 0, total: int = 0) -> None:
         self._id = id
+        self._first, self._total = first, total
         self._num_envs = num_envs
         self._seeds: Sequence[int | None] = [None] * num_envs
         self._slots: list[Slot] = []
@@ -106,7 +109,9 @@ class SerialVectorEnv:
             if not isinstance(own, gymnasium.Space):
                 raise EnvError(f"{self._id}: {name} is {own!r}, expected a gymnasium.Space")
             if own != first:
-                raise EnvError(f"{self._id}: environment {i} has {name} {own}, environment 0 has {first}")
+                raise EnvError(
+                    f"{self._id}: environment {self._first + i} has {name} {own}, environment {self._first} has {first}"
+                )
 
     def bind(self, buffers: EnvBuffers) -> None:
         """Take the slots to write into; they stay the caller's.
@@ -130,6 +135,7 @@ class SerialVectorEnv:
         slot.terminated[...] = slot.truncated[...] = False
         slot.reward[...] = 0.0
         self._infos = None
+        self._first = first
         self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         try:
             begun = [self._begin_episode(i, seed) for i, seed in enumerate(self._seeds)]
@@ -271,9 +277,10 @@ class SerialVectorEnv:
             raise error
         what = error.message if isinstance(error, RowError) else f"{type(error).__name__}: {error}"
         seed = self._seeds[i]
+        total = max(self._total, self._first + self._num_envs)
         seeded = "" if seed is None else f", seed {seed}"
         raise EnvError(
-            f"{self._id}: environment {i} of {self._num_envs} failed in {phase}{seeded}: {what}",
+            f"{self._id}: environment {self._first + i} of {total} failed in {phase}{seeded}: {what}",
             remedy="" if seed is None else f"to see it alone: make one such env and call reset(seed={seed})",
         ) from error
 
