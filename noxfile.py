@@ -24,7 +24,7 @@ BUILD = ("hatchling", "editables")
 TEST = ("pytest", "pytest-cov", "pytest-randomly", "hypothesis", "beartype", "array-api-strict", "sybil")
 CHECK = ("ruff", "mypy", "import-linter", "nox", "build")
 MINIMUM_COVERAGE = 90
-SHORT = ("-m", "not learning or smoke")
+SHORT = ("-m", "not (learning or faults) or smoke")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """For tests: their arrays are too small for two threads, and sums then don't depend on the machine's cores."""
 
@@ -68,6 +68,14 @@ def learning(session: nox.Session) -> None:
     """Every test that trains to a stated return; their figures go to docs/learning.json."""
     table = {"LEARNING_TABLE": str(ROOT / "docs" / "learning.json")}
     checkout(session, "pytest", "-m", "learning", *session.posargs, env=ONE_THREAD | table)
+
+
+@nox.session(python=False)
+def faults(session: nox.Session) -> None:
+    """Every fault the full number of times; what came of it goes to docs/reliability.json and the page beside it."""
+    table = {"RELIABILITY_TABLE": str(ROOT / "docs" / "reliability.json")}
+    checkout(session, "pytest", "-m", "faults", *session.posargs, env=ONE_THREAD | table)
+    checkout(session, "python", "packages/puffer-core/tests/faults/page.py")
 
 
 @nox.session(python=False)
