@@ -37,6 +37,9 @@ class EnvConformance:
     steps: int = 200
     """Steps of a test; enough for some episodes to end."""
 
+    num_envs: int = 3
+    """Environments that are played together, where a check does not need another number."""
+
     deterministic: bool = False
     """The env has nothing random in it: another seed need not give another trajectory."""
 
@@ -51,11 +54,11 @@ class EnvConformance:
         return make_vector_env(provided, host().load(provided), dict(self.options), vector)
 
     @contextmanager
-    def _player(self, num_envs: int = 3, **how: Any) -> Iterator[Player]:
-        with closing(self.make(num_envs)) as env:
+    def _player(self, num_envs: int | None = None, **how: Any) -> Iterator[Player]:
+        with closing(self.make(num_envs or self.num_envs)) as env:
             yield Player(env, **how)
 
-    def _played(self, num_envs: int = 3, *, seed: int = 0, **how: Any) -> Recorded:
+    def _played(self, num_envs: int | None = None, *, seed: int = 0, **how: Any) -> Recorded:
         with self._player(num_envs, **how) as player:
             player.reset(seed)
             return player.run(self.steps)
