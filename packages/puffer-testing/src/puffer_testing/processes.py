@@ -136,3 +136,13 @@ def shared_memory(pid: int | None = None) -> list[str]:
         with suppress(FileNotFoundError):
             found.add(str(entry.readlink()))
     return sorted(path for path in found if path.startswith(("/memfd:", "/dev/shm/")))  # noqa: S108
+
+
+def workers(env: object) -> list[int]:
+    """Pids of the processes that step a vector env's environments; empty where none does.
+
+    Example:
+        >>> workers(object())
+        []
+    """
+    return list(getattr(env, "pids", ()))
