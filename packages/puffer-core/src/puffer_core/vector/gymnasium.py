@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 import gymnasium
+import gymnasium.vector
 from gymnasium.envs.registration import EnvSpec as RegisteredEnv
 from gymnasium.envs.registration import find_highest_version, load_env_creator, registry
+from gymnasium.spaces import Tuple
 
-from puffer_core.errors import EnvError, UsageError, did_you_mean
+from puffer_core.errors import EnvError, UnsupportedError, UsageError, did_you_mean
 from puffer_core.specs import EnvSpec
-from puffer_core.vector.making import check_options, install_hint
+from puffer_core.vector.families import family_of, unregistered
+from puffer_core.vector.gymnasium_options import given, leave_out
+from puffer_core.vector.making import check_options, install_hint, refuse_unexpected, working_directory_kept
 
 FAMILY = "gymnasium:"
 
-_MAKE_OPTIONS = ("max_episode_steps", "disable_env_checker")
+_MAKE_OPTIONS = ("max_episode_steps", "without", "disable_env_checker")
+_BROKEN_BATCHES = "gymnasium.envs.phys2d."
+"""Gymnasium 1.4's FunctionalJaxVectorEnv takes back a step of every other row when one row begins anew."""
 
 
 def resolve(id: str) -> EnvSpec | None:
@@ -41,16 +50,40 @@ def resolve(id: str) -> EnvSpec | None:
     explicit = name != id
     registered = _registered(name, explicit=explicit)
     if registered is None:
+        family = family_of(name)
+        if family is not None and (":" not in name or not _importable(name.rpartition(":")[0])):
+            raise unregistered(family, name)
         if explicit or get_close_matches(name, registry, n=1, cutoff=0.8):
             raise _unknown(id, name)
         return None
     return EnvSpec(
         name=name,
         summary=f"Gymnasium's {registered.id}{_newer(registered)}",
-        target="puffer_core.vector.gymnasium:make",
+        target="puffer_core.vector.gymnasium:make_single_agent",
+        config="puffer_core.vector.gymnasium_options:GymnasiumOptions",
         interface="gymnasium",
         arguments=(("gymnasium_id", name),),
     )
+
+
+def vectorised(spec: EnvSpec) -> EnvSpec | None:
+    """The same environment as a batch of its own, for ids that register a `vector_entry_point`; None for others.
+
+    Args:
+        spec: as `resolve` gives it.
+
+    Example:
+        >>> vectorised(resolve("CartPole-v1")).interface
+        'gymnasium-vector'
+        >>> vectorised(resolve("Pendulum-v1")) is None
+        True
+    """
+    name = dict(spec.arguments).get("gymnasium_id")
+    registered = _registered(name, explicit=True) if isinstance(name, str) else None
+    entry = registered.vector_entry_point if registered is not None else None
+    if entry is None or (isinstance(entry, str) and entry.startswith(_BROKEN_BATCHES)):
+        return None
+    return replace(spec, target="puffer_core.vector.gymnasium:make_batch", interface="gymnasium-vector")
 
 
 def make(*, gymnasium_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
@@ -58,7 +91,7 @@ def make(*, gymnasium_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
 
     Args:
         gymnasium_id: an id as `resolve` takes it, without the family.
-        options: the environment's own options, and Gymnasium's `max_episode_steps`.
+        options: the environment's own options, and those of `GymnasiumOptions`.
 
     Raises:
         UsageError: an unknown id or option; names the nearest.
@@ -67,16 +100,54 @@ def make(*, gymnasium_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
         >>> make(gymnasium_id="CartPole-v1", max_episode_steps=50).spec.max_episode_steps
         50
     """
-    registered = _registered(gymnasium_id, explicit=True)
-    if registered is None:
-        raise _unknown(gymnasium_id, gymnasium_id)
-    creator: Any = registered.entry_point
-    if isinstance(creator, str):
-        creator = load_env_creator(creator)
+    registered, options = _found(gymnasium_id), given(options)
+    creator = _loaded(registered.entry_point)
     if creator is not None:
         check_options(gymnasium_id, creator, options, also=_MAKE_OPTIONS)
-    # Given the spec, `gymnasium.make` does not look the id up and so does not warn that a newer version exists.
-    return gymnasium.make(registered, **{"disable_env_checker": True, **options})
+    keys = options.pop("without", ())
+    with refuse_unexpected(gymnasium_id, creator, options, also=_MAKE_OPTIONS):
+        # Given the spec, `gymnasium.make` does not look the id up and so does not warn that a newer version exists.
+        env: Any = gymnasium.make(registered, **{"disable_env_checker": True, **options})
+    return leave_out(env, keys, gymnasium_id)
+
+
+def make_single_agent(*, gymnasium_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """As `make`, but no environment of several agents: one row could not hold their rewards.
+
+    Raises:
+        UnsupportedError: its spaces are Tuples of one part an agent; names the id that gives each agent a row.
+    """
+    env = make(gymnasium_id=gymnasium_id, **options)
+    parts = [len(space) for space in (env.observation_space, env.action_space) if isinstance(space, Tuple)]
+    if len(parts) == 2 and parts[0] == parts[1] > 0 and hasattr(env.unwrapped, "n_agents"):
+        env.close()
+        raise UnsupportedError(
+            f"{gymnasium_id} has {parts[0]} agents: its observation and action are Tuples of one part an agent",
+            remedy=f"Give each a row: agents:{gymnasium_id}, of puffer-env-pettingzoo.",
+        )
+    return env
+
+
+def make_batch(num_envs: int, *, gymnasium_id: str, **options: Any) -> gymnasium.vector.VectorEnv[Any, Any, Any]:
+    """`gymnasium.make_vec` of an id that registers a `vector_entry_point`.
+
+    Args:
+        num_envs: environments in the batch.
+        gymnasium_id: as `make` takes it.
+        options: those of the batch itself, and those of `GymnasiumOptions` but `without`.
+
+    Raises:
+        UsageError: an unknown id or option; names the nearest.
+
+    Example:
+        >>> make_batch(3, gymnasium_id="CartPole-v1").num_envs
+        3
+    """
+    registered, options = _found(gymnasium_id), given(options)
+    if options.pop("without", ()):
+        raise UsageError(f"--env.without works where {gymnasium_id} is stepped one by one: --vector.mode serial")
+    check_options(gymnasium_id, _loaded(registered.vector_entry_point), options, skip=1)
+    return gymnasium.make_vec(registered, num_envs, vectorization_mode="vector_entry_point", **options)
 
 
 def known_ids() -> list[str]:
@@ -89,14 +160,31 @@ def known_ids() -> list[str]:
     return sorted(registry)
 
 
+def _found(gymnasium_id: str) -> RegisteredEnv:
+    registered = _registered(gymnasium_id, explicit=True)
+    if registered is None:
+        raise _unknown(gymnasium_id, gymnasium_id)
+    return registered
+
+
+def _loaded(entry_point: Any) -> Any:
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+
+
+def _importable(module: str) -> bool:
+    """Whether a module is installed, as far as that can be told without importing anything."""
+    return bool(module) and module.isidentifier() and importlib.util.find_spec(module) is not None
+
+
 def _registered(name: str, *, explicit: bool) -> RegisteredEnv | None:
     module, colon, own = name.rpartition(":")
     if not colon:
         return registry.get(name)
-    if not explicit and (not module.isidentifier() or importlib.util.find_spec(module) is None):
+    if not explicit and not _importable(module):
         return None
     try:
-        importlib.import_module(module)
+        with redirect_stdout(sys.stderr), working_directory_kept():
+            importlib.import_module(module)
     except Exception as error:
         raise EnvError(
             f"{name}: the module {module}, which should register {own}, cannot be imported: "

@@ -13,7 +13,7 @@ from jaxtyping import Shaped, UInt8
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
-from puffer_core.vector.batches import BatchSlot, BatchWriter, batch_slots, batched, sparse
+from puffer_core.vector.batch_rows import BatchSlot, BatchWriter, batch_slots, batched, sparse
 from puffer_core.vector.making import layout_of
 from puffer_core.vector.rows import RowError
 from puffer_core.vector.serial import environment_seed
@@ -22,6 +22,11 @@ Batch: TypeAlias = "gymnasium.vector.VectorEnv[Any, Any, Any]"
 Restart: TypeAlias = Literal["mask", "same", "next"]
 """How an ended row begins again: `reset` with a mask, within the step, or with the step after, which is lost."""
 
+_RESTARTS: dict[AutoresetMode, Restart] = {
+    AutoresetMode.DISABLED: "mask",
+    AutoresetMode.SAME_STEP: "same",
+    AutoresetMode.NEXT_STEP: "next",
+}
 _FAULTS = (Exception, SystemExit)
 
 
@@ -322,7 +327,7 @@ def _restart_of(env: Batch, id: str) -> Restart:
         return "mask"
     if type(env) is AsyncVectorEnv and mode is AutoresetMode.NEXT_STEP and env.shared_memory and env.worker is None:
         return "mask"  # its workers forget that a row was over when they are told to reset it
-    return {AutoresetMode.DISABLED: "mask", AutoresetMode.SAME_STEP: "same", AutoresetMode.NEXT_STEP: "next"}[mode]
+    return _RESTARTS[mode]
 
 
 def _time_limit(env: Batch) -> int | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -15,6 +17,7 @@ from puffer_core.layout import Layout
 from puffer_core.nesting import is_nested
 
 _PIP = re.compile(r"pip install [^`'\n]+[^`'\n.,;: ]")
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 _OPTION_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -55,6 +58,59 @@ def check_options(
 
 
 @contextmanager
+def refuse_unexpected(
+    name: str, target: Any, options: Mapping[str, Any], *, also: Iterable[str] = ()
+) -> Iterator[None]:
+    """The same where `target` takes any option and passes it on, to a base class that then refuses it.
+
+    Raises:
+        UsageError: what is called inside raised a TypeError about one of `options`; names the nearest.
+    """
+    try:
+        yield
+    except TypeError as error:
+        found = _UNEXPECTED.search(str(error))
+        if found is None or found[1] not in options:
+            raise
+        bases = target.__mro__[:-1] if isinstance(target, type) else [target]
+        known = {name for base in bases for name in _names(base)} - {found[1]}
+        raise UsageError(
+            f"{name} has no option {found[1]!r}", remedy=did_you_mean(found[1], {*known, *also})
+        ) from error
+
+
+def _names(target: Any) -> list[str]:
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):
+        return []
+    return [each.name for each in parameters if each.kind in _OPTION_KINDS and each.name != "self"]
+
+
+@contextmanager
+def working_directory_kept() -> Iterator[None]:
+    """Come back to the working directory: an environment may leave it, and what is written later must not follow.
+
+    Example:
+        >>> import os
+        >>> before = os.getcwd()
+        >>> with working_directory_kept():
+        ...     os.chdir("/")
+        >>> os.getcwd() == before
+        True
+    """
+    try:
+        before = Path.cwd()
+    except OSError:  # it was removed: nowhere to come back to
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
 def making(name: str, options: Mapping[str, Any]) -> Iterator[None]:
     """Turn whatever an environment raises while it is made into an error that says what to do.
 
@@ -62,11 +118,13 @@ def making(name: str, options: Mapping[str, Any]) -> Iterator[None]:
         EnvError: names the environment, its options, the cause, and the package to install if one is missing.
     """
     try:
-        yield
+        with working_directory_kept():
+            yield
     except PufferError:
         raise
     except (Exception, SystemExit) as error:
-        given = f" with {', '.join(f'{key}={value!r}' for key, value in options.items())}" if options else ""
+        told = [f"{key}={value!r}" for key, value in options.items() if value not in (None, (), [])]
+        given = f" with {', '.join(told)}" if told else ""
         raise EnvError(
             f"{name} cannot be made{given}: {type(error).__name__}: {error}", remedy=install_hint(error)
         ) from error
