@@ -15,21 +15,21 @@ class VectorConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_envs: int = Field(32, ge=1)
+    num_envs: int = Field(default=32, ge=1)
     """Environments stepped together. More: faster steps, fewer and larger updates for the same number of steps."""
     mode: Literal["auto", "serial", "process", "native"] = "auto"
     """`serial`: one after another in the main process; `process`: in worker processes too; `native`: as the batch that
     the env itself is; `auto`: what is fastest here."""
-    workers: int = Field(0, ge=0)
+    workers: int = Field(default=0, ge=0)
     """Processes beside the main one that step environments; 0: as many as the cores allow."""
     isolate: bool = False
     """Step no environment in the main process: a crash in an env then costs a transition, not the run; slower on few
     cores."""
     batches: Literal[1, 2] = 1
     """2: while the policy acts in one half of the environments, workers step the other."""
-    timeout: float = Field(60.0, gt=0)
+    timeout: float = Field(default=60.0, gt=0)
     """Seconds that a worker may take for one step of its environments before it is killed and restarted."""
-    restarts: int = Field(1000, ge=0)
+    restarts: int = Field(default=1000, ge=0)
     """Workers that may be restarted in a run before it gives up."""
     poison: bool = False
     """Fill slots that are about to be written again with NaN and extremes, so that a view kept too long shows."""
