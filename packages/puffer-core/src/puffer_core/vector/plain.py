@@ -38,3 +38,17 @@ def text(value: Any) -> str:
     except Exception as error:  # noqa: BLE001  what is said about an env must not depend on its manners
         written = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return written if len(written) <= _LONGEST_TEXT else f"{written[: _LONGEST_TEXT - 3]}..."
+
+
+def described(error: BaseException) -> str:
+    """Type and message of an error, also where its `__str__` raises.
+
+    Example:
+        >>> described(ValueError("too long"))
+        'ValueError: too long'
+    """
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001  likewise
+        message = "its message cannot be shown"
+    return f"{type(error).__name__}: {message}"
