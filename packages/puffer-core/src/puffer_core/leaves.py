@@ -82,10 +82,16 @@ class Leaf:
             row[...] = self._choice(value)
         else:
             array = self._fit(value)
-            counted = array - self._start
-            if ((counted.astype(np.uint64) >= self._sizes) | (array < self._start)).any():
+            counted = self.counted(array)
+            if counted is None:
                 raise self._misfit(array.tolist(), f" with {_listed(self.sizes)} choices")
             row[...] = counted
+
+    def counted(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """Choices `[*lead, *shape]` counted from 0; None where one of them is none of the space's."""
+        counted = array - self._start
+        beyond = (counted.astype(np.uint64) >= self._sizes) | (array < self._start)
+        return None if beyond.any() else counted
 
     def decode(self, row: np.ndarray[Any, Any]) -> Any:
         """The value that `encode` wrote into `row`: a copy; a NumPy scalar for discrete."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from operator import call
 from typing import Any, NoReturn, TypeAlias
 
 import gymnasium
@@ -12,7 +14,9 @@ from jaxtyping import Shaped, UInt8
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
-from puffer_core.layout import Layout
+from puffer_core.vector.making import layout_of
+from puffer_core.vector.masks import KEY, shown
+from puffer_core.vector.plain import described
 from puffer_core.vector.rows import RowError, RowWriter, Slot, slots_of
 
 Env: TypeAlias = "gymnasium.Env[Any, Any]"
@@ -36,9 +40,12 @@ def environment_seed(seed: int, index: int) -> int:
 class SerialVectorEnv:
     """A `VectorEnv` over `num_envs` objects of `gymnasium.Env`, one row each.
 
-    An env that puts `"action_mask"` into the info of its `reset` must do so in every info; the mask then stands in
-    the slots and `spec.action_mask` is True. To find out, environment 0 is reset once while this is built, if its
-    actions are choices. Infos are those of `step`; those of `reset` are read for the mask only.
+    Action masks stand under the key `"action_mask"` of a Dict observation, and are then taken out of it; or of the
+    info: an env that puts one into the info of its `reset` must do so in every info. To find out, environment 0 is
+    reset once while this is built, if its actions are choices. Infos are those of `step`; those of `reset` are read
+    for the mask only.
+
+    A nested action reaches an env as dicts and tuples, its arrays are the env's own.
 
     Args:
         make: gives a new `gymnasium.Env`; called `num_envs` times.
@@ -82,26 +89,28 @@ class SerialVectorEnv:
             self.close()
             raise
         self._steps = [env.step for env in self._envs]
-        self._write = RowWriter(self.spec.observation, self.spec.action.mask_size)
+        action = self.spec.action
+        self._action_shape = (num_envs, *action.shape)
+        self._iterable = not action.is_nested and (action.kind != "box" or bool(action.shape))
+        self._write = RowWriter(self._shown, self.spec.observation, self.spec.action)
 
     def _describe(self) -> VectorEnvSpec:
         env = self._envs[0]
-        action = self._layout("action", env.action_space)
-        masked = bool(action.mask_size) and "action_mask" in self._guarded(0, "reset", lambda: env.reset(seed=0)[1])
+        action = layout_of(self._id, "action", env.action_space)
+        self._shown = shown(env.observation_space, action)
+        observation = layout_of(self._id, "observation", self._shown.seen)
+        masked = bool(self._shown.mask)
+        if action.mask_size and not masked:
+            _, info = self._begin_episode(0, 0)
+            masked = KEY in info
         return VectorEnvSpec.single_agent(
             id=self._id,
             num_envs=self._num_envs,
-            observation=self._layout("observation", env.observation_space),
+            observation=observation,
             action=action,
             action_mask=masked,
             max_episode_steps=env.spec.max_episode_steps if env.spec else None,
         )
-
-    def _layout(self, name: str, space: gymnasium.Space[Any]) -> Layout:
-        try:
-            return Layout.of(space)
-        except UnsupportedError as error:
-            raise UnsupportedError(f"{self._id}, {name} space: {error.message}", remedy=error.remedy) from None
 
     def _check_spaces(self, i: int) -> None:
         for name in ("observation_space", "action_space"):
@@ -123,7 +132,7 @@ class SerialVectorEnv:
         if rows != self._num_envs:
             raise ShapeError(f"{self._id} has {self._num_envs} rows, the buffers have {rows}")
         buffers.active[...] = True
-        self._slots = slots_of(buffers)
+        self._slots = slots_of(buffers, self.spec.observation)
 
     def reset(self, seed: int, first: int = 0) -> None:
         """Start every environment anew and write slot 0; environment `i` gets `environment_seed(seed, first + i)`.
@@ -162,10 +171,8 @@ class SerialVectorEnv:
         """Do the whole step: nothing here could go on in the background."""
         views = self._slot(slot, first=1)
         outcomes: list[Any] = []
-        append = outcomes.append
         try:
-            for step, chosen in zip(self._steps, self._own_actions(action), strict=True):
-                append(step(chosen))
+            outcomes.extend(map(call, self._steps, self._own_actions(action)))  # keeps what came before a fault
         except _FAULTS as error:
             self._fail(len(outcomes), "step", error)
         try:
@@ -179,15 +186,13 @@ class SerialVectorEnv:
             observations, rewards, terminated, truncated, infos = map(list, columns)
         except (TypeError, ValueError):
             raise _malformed(outcomes) from None
-        said = [(i, info) for i, info in enumerate(infos) if info] if any(infos) else []
+        said = _said(infos) if any(infos) else []
         slot.terminated.fill(0)
         slot.truncated.fill(0)
-        if any(terminated) or any(truncated):
-            for i, (over, cut) in enumerate(zip(terminated, truncated, strict=True)):
-                if over or cut:
-                    slot.terminated[i], slot.truncated[i] = over, cut
-                    self._write.final_observation(slot, i, observations[i])
-                    observations[i], infos[i] = self._begin_episode(i, None)
+        for i in _ended(terminated, truncated):
+            slot.terminated[i], slot.truncated[i] = terminated[i], truncated[i]
+            self._write.final_observation(slot, i, observations[i])
+            observations[i], infos[i] = self._begin_episode(i, None)
         self._write.observations(slot, observations)
         self._write.rewards(slot, rewards)
         self._write.masks(slot, infos)
@@ -247,23 +252,23 @@ class SerialVectorEnv:
             raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{len(self._slots) - 1} as bound")
         return self._slots[slot]
 
-    def _own_actions(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """A copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
+    def _own_actions(self, action: np.ndarray[Any, Any]) -> Iterable[Any]:
+        """One a row, of a copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
         layout = self.spec.action
         loses = action.dtype.kind == "f" != layout.dtype.kind
-        if loses or len(action) != self._num_envs or action.shape[1:] != layout.shape:
+        if loses or action.shape != self._action_shape:
             raise ShapeError(
-                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} "
-                f"{(self._num_envs, *layout.shape)}"
+                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} {self._action_shape}"
             )
-        return action.astype(layout.dtype)
+        own = action.astype(layout.dtype)
+        return own if self._iterable else layout.structures(own)
 
     def _begin_episode(self, i: int, seed: int | None) -> tuple[Any, Mapping[str, Any]]:
-        try:
-            observation, info = self._envs[i].reset(seed=seed)
-        except _FAULTS as error:
-            self._fail(i, "reset", error)
-        return observation, info
+        begun = self._guarded(i, "reset", partial(self._envs[i].reset, seed=seed))
+        if not isinstance(begun, tuple) or len(begun) != 2 or not isinstance(begun[1], Mapping):
+            got = f"{len(begun)} values" if isinstance(begun, tuple) and len(begun) != 2 else repr(begun)
+            self._fail(i, "reset", RowError(i, f"reset gave {got}, expected (observation, info) with a dict as info"))
+        return begun
 
     def _guarded(self, i: int, phase: str, call: Callable[[], Any]) -> Any:
         try:
@@ -275,7 +280,7 @@ class SerialVectorEnv:
         """Say which environment failed, when, how it was seeded and why; what is already said passes through."""
         if isinstance(error, PufferError) and not isinstance(error, RowError):
             raise error
-        what = error.message if isinstance(error, RowError) else f"{type(error).__name__}: {error}"
+        what = error.message if isinstance(error, RowError) else described(error)
         seed = self._seeds[i]
         total = max(self._total, self._first + self._num_envs)
         seeded = "" if seed is None else f", seed {seed}"
@@ -283,6 +288,27 @@ class SerialVectorEnv:
             f"{self._id}: environment {self._first + i} of {total} failed in {phase}{seeded}: {what}",
             remedy="" if seed is None else f"to see it alone: make one such env and call reset(seed={seed})",
         ) from error
+
+
+def _said(infos: Sequence[Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    """The infos that say something, with their rows."""
+    for i, info in enumerate(infos):
+        if not isinstance(info, Mapping):
+            raise RowError(i, f"the info is {info!r}, expected a dict")
+    return [(i, info) for i, info in enumerate(infos) if info]
+
+
+def _ended(terminated: Sequence[Any], truncated: Sequence[Any]) -> list[int]:
+    """The rows whose episode ended."""
+    try:
+        if not (any(terminated) or any(truncated)):
+            return []
+        return [i for i, flags in enumerate(zip(terminated, truncated, strict=True)) if any(flags)]
+    except (TypeError, ValueError):  # arrays of several elements have no truth value
+        for i, flags in enumerate(zip(terminated, truncated, strict=True)):
+            if any(np.shape(flag) for flag in flags):
+                raise RowError(i, f"terminated and truncated are {flags!r}, expected True or False") from None
+        raise
 
 
 def _malformed(outcomes: list[Any]) -> RowError:

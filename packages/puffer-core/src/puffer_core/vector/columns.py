@@ -1,0 +1,147 @@
+"""Writing one leaf of what single envs return, for all rows at once: checked, and cheap beside a step of CartPole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from puffer_core.errors import ShapeError
+from puffer_core.leaves import Leaf
+
+_FORM = attrgetter("dtype", "shape")
+_INTEGERS = frozenset((int, np.int64, np.int32))
+_FEW = 64
+
+
+class RowError(ShapeError):
+    """What an env returned does not fit; `row` says which env."""
+
+    def __init__(self, row: int, message: str) -> None:
+        super().__init__(message)
+        self.row = row
+
+
+class Target(NamedTuple):
+    """Where a leaf is written: `rows` `[rows, *shape]`, and the same as bytes where they lie side by side."""
+
+    rows: np.ndarray[Any, Any]
+    flat: np.ndarray[Any, Any]
+    raw: memoryview | None
+
+    @classmethod
+    def of(cls, rows: np.ndarray[Any, Any]) -> Target:
+        """Views made once: a step creates none."""
+        solid = rows.flags.c_contiguous and rows.size
+        flat = rows.reshape(-1) if solid else rows
+        return cls(rows, flat, flat.view(np.uint8).data if solid else None)
+
+
+class ColumnWriter:
+    """Writes the values of one leaf.
+
+    Args:
+        leaf: what every value belongs to.
+    """
+
+    def __init__(self, leaf: Leaf) -> None:
+        self._leaf = leaf
+        self._form = (leaf.dtype, leaf.shape)
+        self._may_be_nan = leaf.dtype.kind == "f"
+        self._copy = {"box": self._copy_box, "discrete": self._copy_choices}.get(leaf.kind, self._copy_several)
+
+    def write(self, target: Target, values: Sequence[Any]) -> None:
+        """One value a row.
+
+        Raises:
+            RowError: one has another shape or kind of number, is no choice of the space, or holds NaN.
+        """
+        written = self._copy(target, values)
+        if written is None:
+            written = target.rows
+            for i, value in enumerate(values):
+                self._encode(i, value, written[i, ...])
+        if self._may_be_nan and suspicious(written):
+            for i, row in enumerate(target.rows):
+                self._refuse_nan(i, row)
+
+    def write_one(self, target: Target, row: int, value: Any) -> None:
+        """The value of one row.
+
+        Raises:
+            RowError: as `write`.
+        """
+        place = target.rows[row, ...]
+        self._encode(row, value, place)
+        if self._may_be_nan and suspicious(place):
+            self._refuse_nan(row, place)
+
+    def _copy_box(self, target: Target, values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+        """Copy all at once (5 times faster than a row at a time), if all have exactly the leaf's dtype and shape."""
+        try:
+            if list(map(_FORM, values)).count(self._form) != len(values):
+                return None
+            joined = b"".join(values)
+        except (AttributeError, TypeError, BufferError):  # not arrays, or not contiguous
+            return None
+        if target.raw is not None:
+            target.raw[:] = joined
+            return target.flat
+        if not joined:
+            return target.rows
+        target.rows[...] = array = np.frombuffer(joined, self._leaf.dtype).reshape(target.rows.shape)
+        return array
+
+    def _copy_choices(self, target: Target, values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+        """The same for one choice a row, given as integers in range."""
+        if not _INTEGERS.issuperset(map(type, values)):
+            return None
+        (start,), (size,) = self._leaf.start, self._leaf.sizes
+        if min(values) < start or max(values) >= start + size:
+            return None
+        target.rows[:] = [value - start for value in values] if start else values
+        return target.rows
+
+    def _copy_several(self, target: Target, values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+        """The same for several choices a row."""
+        try:
+            if list(map(_FORM, values)).count(self._form) != len(values):
+                return None
+            array = np.frombuffer(b"".join(values), self._leaf.dtype).reshape(target.rows.shape)
+        except (AttributeError, TypeError, BufferError, ValueError):
+            return None
+        counted = self._leaf.counted(array)
+        if counted is None:
+            return None
+        target.rows[...] = counted
+        return target.rows
+
+    def _encode(self, row: int, value: Any, place: np.ndarray[Any, Any]) -> None:
+        try:
+            self._leaf.encode(value, place)
+        except ShapeError as error:
+            raise RowError(row, f"the observation does not fit its space: {error.message}") from None
+
+    def _refuse_nan(self, row: int, place: np.ndarray[Any, Any]) -> None:
+        if np.isnan(place).any():
+            where = f"{self._leaf.name} of the observation" if self._leaf.path else "the observation"
+            raise RowError(row, f"{where} holds NaN: {_said(place)}, expected numbers")
+
+
+def suspicious(array: np.ndarray[Any, Any]) -> bool:
+    """Whether there may be a NaN in it: there is one, or infinities of both signs.
+
+    By a sum, because what `isnan`, `max` and `dot` compile to on x86 (AVX-512) slows the scalar arithmetic of the
+    envs after it: 15 to 50 % of a CartPole step, measured on a Xeon. Python adds few numbers faster than NumPy.
+    """
+    if array.size <= _FEW:
+        return math.isnan(sum(array.ravel().tolist()))
+    with np.errstate(all="ignore"):
+        return math.isnan(np.add.reduce(array, axis=None))
+
+
+def _said(place: np.ndarray[Any, Any]) -> str:
+    return str(place.tolist()) if place.size <= 16 else f"first at {np.argwhere(np.isnan(place))[0].tolist()}"
