@@ -22,6 +22,8 @@ PACKAGES = sorted(file.parent for file in ROOT.glob("packages/*/pyproject.toml")
 CONSTRAIN = ("--constraint", str(ROOT / "constraints.txt"))
 BUILD = ("hatchling", "editables")
 TEST = ("pytest", "pytest-cov", "pytest-randomly", "hypothesis", "beartype", "array-api-strict", "sybil")
+ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio", "imageio-ffmpeg")
+"""Other people's environments that tests play in, and what makes videos of them."""
 CHECK = ("ruff", "mypy", "import-linter", "nox", "build")
 MINIMUM_COVERAGE = 90
 SHORT = ("-m", "not (learning or faults) or smoke")
@@ -101,7 +103,7 @@ def tests_of(package: str) -> None:
         """One package's tests, with nothing of ours installed but what it declares and puffer-testing."""
         wanted = {package, "puffer-testing"}
         wanted |= set().union(*(requirements_of_ours(name) for name in wanted))
-        session.install(*CONSTRAIN, *BUILD, *TEST)
+        session.install(*CONSTRAIN, *BUILD, *TEST, *ENVS)
         session.install(*CONSTRAIN, "--no-build-isolation", *editable(wanted))
         session.run("pytest", *SHORT, f"packages/{package}/tests", *session.posargs, env=ONE_THREAD)
 
@@ -149,7 +151,7 @@ def checkout(session: nox.Session, program: str, *arguments: str, env: dict[str,
         session.log("preparing .nox/checkout")
         session.run(sys.executable, "-m", "virtualenv", "--clear", str(venv), external=True, silent=True)
         pip = (executable(venv, "python"), "-m", "pip", "install", "-q", *CONSTRAIN)
-        session.run(*pip, *BUILD, *TEST, *CHECK, external=True)
+        session.run(*pip, *BUILD, *TEST, *ENVS, *CHECK, external=True)
         session.run(*pip, "--no-build-isolation", *editable(path.name for path in PACKAGES), external=True)
         stamp.write_text(current, encoding="utf-8")
     path = os.pathsep.join([str(Path(executable(venv, "python")).parent), os.environ.get("PATH", "")])
@@ -166,7 +168,7 @@ def fingerprint() -> str:
     files = [ROOT / "constraints.txt", *(path / "pyproject.toml" for path in PACKAGES)]
     parts = [
         sys.version,
-        repr((BUILD, TEST, CHECK)),
+        repr((BUILD, TEST, ENVS, CHECK)),
         *(f"{file}\n{file.read_text(encoding='utf-8')}" for file in files),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

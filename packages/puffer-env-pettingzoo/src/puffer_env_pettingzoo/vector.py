@@ -1,0 +1,293 @@
+"""Multi-agent environments, stepped one after another in this process, as one vector env: one row an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import gymnasium
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
+from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.layout import Layout
+from puffer_core.vector import environment_seed
+from puffer_env_pettingzoo.errors import BrokenEnvError
+from puffer_env_pettingzoo.game import Game
+from puffer_env_pettingzoo.team import MASK, Team, TeamEnv
+from puffer_env_pettingzoo.turns import Turns
+
+__all__ = ["AgentsVectorEnv", "TeamEnv"]
+
+_FAULTS = (Exception, SystemExit)  # SystemExit too: an env must not be able to end the run silently
+
+
+class AgentsVectorEnv:
+    """A `VectorEnv` over `num_envs` environments of several agents, one row for each of `possible_agents`.
+
+    A row is active while its agent lives. Of a dead or absent agent, observation and reward are 0 and every action is
+    allowed. When no agent is left, the environment is reset within the same step. What it says of agents that are over
+    is not read. Environment 0 is reset once while this is built, to see whether there are masks and a state.
+
+    Args:
+        make: gives a new environment: a `pettingzoo.ParallelEnv`, `Turns` or `TupleAgents`; called `num_envs` times.
+        num_envs: >= 1.
+        id: stands in the spec and in messages.
+        global_state: whether `state()` is written as the global state; None: if there is one, and it is no picture.
+
+    Raises:
+        EnvError: an environment could not be made, has no agents, or differs from the first.
+        UnsupportedError: spaces that have no layout or none in common, or a global state that there is not.
+
+    Example:
+        >>> from puffer_env_pettingzoo.making import make
+        >>> env = make(1, env_id="classic/tictactoe_v3")
+        >>> slots = EnvBuffers.allocate(env.spec, 3)
+        >>> env.bind(slots)
+        >>> env.reset(seed=0)
+        >>> env.step(np.array([4, 0]), slot=1)  # the centre; player_2 waits
+        []
+        >>> slots.action_mask[1].sum(axis=-1), slots.active[1]
+        (array([1, 8]), array([ True, True]))
+        >>> env.close()
+    """
+
+    spec: VectorEnvSpec
+
+    def __init__(
+        self, make: Callable[[], TeamEnv], num_envs: int, *, id: str, global_state: bool | None = None
+    ) -> None:
+        self._id = id
+        self._num_envs = num_envs
+        self._seeds: list[int | None] = [None] * num_envs
+        self._infos: list[tuple[int, Mapping[str, Any]]] | None = None
+        self._slots = 0
+        self._envs: list[TeamEnv] = []
+        try:
+            for i in range(num_envs):
+                self._envs.append(self._guarded(i, "init", make))
+                if i == 0:
+                    self._team = self._guarded(0, "init", lambda: Team.of(self._envs[0]))
+                else:
+                    self._guarded(i, "init", lambda: self._team.check_same(self._envs[-1], self._envs[0]))
+            self.spec = self._guarded(0, "reset", lambda: self._describe(global_state))
+        except BaseException:
+            self.close()
+            raise
+        self._games = [Game(env, self._team, self.spec.global_state) for env in self._envs]
+
+    def _describe(self, global_state: bool | None) -> VectorEnvSpec:
+        team, env, count = self._team, self._envs[0], self._num_envs
+        outcome = env.reset(seed=0)
+        infos = outcome[1].values() if isinstance(outcome, tuple) and isinstance(outcome[-1], Mapping) else ()
+        said = any(isinstance(info, Mapping) and MASK in info for info in infos)
+        masked = said or isinstance(env, Turns) or team.padded_choices or any(role.unmask for role in team.roles)
+        own = len({role.observation for role in team.roles}) > 1, len({role.action for role in team.roles}) > 1
+        return VectorEnvSpec(
+            id=self._id,
+            num_envs=count,
+            observation=team.observation,
+            action=team.action,
+            row_env=np.repeat(np.arange(count, dtype=np.int64), len(team.role)),
+            row_group=np.tile(np.array(team.role, np.int64), count),
+            agents=team.names,
+            groups=tuple(role.name for role in team.roles),
+            group_observation=tuple(role.observation for role in team.roles) if own[0] else (),
+            group_action=tuple(role.action for role in team.roles) if own[1] else (),
+            global_state=self._state_layout(env, global_state),
+            action_mask=bool(masked and team.action.mask_size),
+            max_episode_steps=_time_limit(env, len(team.role)),
+        )
+
+    def _state_layout(self, env: TeamEnv, wanted: bool | None) -> Layout | None:
+        space = getattr(env, "state_space", None)
+        if wanted is False or (wanted is None and isinstance(space, gymnasium.spaces.Box) and _is_picture(space)):
+            return None
+        state: Any = None
+        method = getattr(env, "state", None)
+        if callable(method):
+            try:
+                state = np.asarray(method())
+            except (NotImplementedError, TypeError):  # TypeError: where the env keeps a dict under that name
+                state = None
+        if state is not None:
+            fitting = isinstance(space, gymnasium.spaces.Box) and (space.shape, space.dtype) == (
+                state.shape,
+                state.dtype,
+            )
+            chosen = space if fitting else _unbounded(state)
+            if chosen is not None and (wanted or not _is_picture(chosen)):
+                return Layout.of(chosen)
+        if wanted:
+            raise UnsupportedError(f"{self._id} has no state(), so it has no global state")
+        return None
+
+    def bind(self, buffers: EnvBuffers) -> None:
+        """Take the slots to write into; they stay the caller's.
+
+        Raises:
+            ShapeError: they have not this env's rows.
+        """
+        rows, agents = buffers.reward.shape[1], len(self._team.role)
+        if rows != self.spec.rows:
+            raise ShapeError(f"{self._id} has {self.spec.rows} rows, the buffers have {rows}")
+        for i, game in enumerate(self._games):
+            game.bind(buffers.part(slice(i * agents, (i + 1) * agents), slice(i, i + 1)))
+        self._slots = buffers.slots
+
+    def reset(self, seed: int, first: int = 0) -> None:
+        """Start every environment anew and write slot 0; environment `i` gets `environment_seed(seed, first + i)`.
+
+        Raises:
+            EnvError: an environment raised, has no agents, or gave what does not fit.
+        """
+        self._check_slot(0)
+        self._infos = None
+        self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
+        for i, game in enumerate(self._games):
+            try:
+                game.reset(self._seeds[i], 0)  # type: ignore[arg-type]
+            except _FAULTS as error:
+                self._fail(i, game.phase, error)
+
+    def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
+        """`send`, then `recv`.
+
+        Args:
+            action: one action a row, in the action space's own numbering; those of rows that are not active, or wait
+                for their turn, are ignored.
+            slot: the slot to write, in 1..slots-1.
+
+        Raises:
+            EnvError: an environment raised, or broke its interface; names it, its seed, the agent and the cause.
+            ShapeError: `action` has not one action a row, or floats for choices; or no such slot is bound.
+        """
+        self.send(action, slot)
+        return self.recv()
+
+    def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
+        """Do the whole step: nothing here could go on in the background."""
+        self._check_slot(slot, first=1)
+        actions = self._own_actions(action)
+        agents = len(self._team.role)
+        said: list[tuple[int, Mapping[str, Any]]] = []
+        for i, game in enumerate(self._games):
+            try:
+                infos = game.step(actions[i * agents : (i + 1) * agents], slot)
+            except _FAULTS as error:
+                self._fail(i, game.phase, error)
+            said += [(i * agents + row, info) for row, info in infos]
+        self._infos = said
+
+    def recv(self) -> Infos:
+        """The infos of the step that `send` made.
+
+        Raises:
+            UsageError: nothing was sent.
+        """
+        infos, self._infos = self._infos, None
+        if infos is None:
+            raise UsageError(f"{self._id}: recv without a send before it")
+        return infos
+
+    def render(self) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture of environment 0, if it was made with `render_mode="rgb_array"`.
+
+        Raises:
+            UnsupportedError: it was not.
+        """
+        picture = self._guarded(0, "render", self._envs[0].render)
+        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
+            raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
+        return np.ascontiguousarray(picture, np.uint8)
+
+    def snapshot(self) -> State:
+        """Not possible: PettingZoo's interface gives no access to an env's whole state."""
+        raise UnsupportedError(f"{self._id}: a PettingZoo env cannot give its state; spec.snapshot is False")
+
+    def restore(self, state: State) -> None:
+        """Not possible either."""
+        raise UnsupportedError(f"{self._id}: a PettingZoo env cannot take back a state; spec.snapshot is False")
+
+    def close(self) -> None:
+        """Close every environment, also when one of them raises; then raise for the first that did. Safe to call twice.
+
+        Raises:
+            EnvError: an environment's `close` raised.
+        """
+        envs, self._envs = self._envs, []
+        self._slots = 0
+        failed: EnvError | None = None
+        for i, env in enumerate(envs):
+            try:
+                self._guarded(i, "close", env.close)
+            except EnvError as error:
+                failed = failed or error
+        if failed:
+            raise failed
+
+    def _check_slot(self, slot: int, *, first: int = 0) -> None:
+        if not self._slots:
+            raise UsageError(f"{self._id}: reset or step before bind, or after close")
+        if not first <= slot < self._slots:
+            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{self._slots - 1} as bound")
+
+    def _own_actions(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """A copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
+        layout = self.spec.action
+        loses = action.dtype.kind == "f" != layout.dtype.kind
+        if loses or action.shape != (self.spec.rows, *layout.shape):
+            raise ShapeError(
+                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} "
+                f"{(self.spec.rows, *layout.shape)}"
+            )
+        return action.astype(layout.dtype)
+
+    def _guarded(self, i: int, phase: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except _FAULTS as error:
+            self._fail(i, phase, error)
+
+    def _fail(self, i: int, phase: str, error: BaseException) -> NoReturn:
+        """Say which environment failed, when, how it was seeded and why; what is already said passes through."""
+        if isinstance(error, PufferError) and not isinstance(error, EnvError):
+            raise error
+        what = error.message if isinstance(error, EnvError) else f"{type(error).__name__}: {error}"
+        seed = self._seeds[i]
+        seeded = "" if seed is None else f", seed {seed}"
+        raise EnvError(
+            f"{self._id}: environment {i} of {self._num_envs} failed in {phase}{seeded}: "
+            f"{error if isinstance(error, BrokenEnvError) else what}",
+            remedy="" if seed is None else f"to see it alone: make one such env and call reset(seed={seed})",
+        ) from error
+
+
+def _time_limit(env: TeamEnv, agents: int) -> int | None:
+    """Steps until an episode is cut: `max_cycles` where an env has it, which for turns is a move of each agent."""
+    inner = getattr(env, "unwrapped", env)
+    held = (
+        getattr(env, "max_episode_steps", None),
+        *(getattr(e, "max_cycles", None) for e in (inner, getattr(inner, "env", None))),
+    )
+    limit = next((limit for limit in held if limit), None)
+    if not isinstance(limit, int) or limit < 1:
+        return None
+    return limit * agents if isinstance(env, Turns) else limit
+
+
+def _is_picture(space: gymnasium.spaces.Box) -> bool:
+    return space.dtype == np.uint8 and len(space.shape) == 3
+
+
+def _unbounded(state: np.ndarray[Any, Any]) -> gymnasium.spaces.Box | None:
+    """A space for a state whose env says nothing of it: of its form, any value."""
+    if state.dtype.kind not in "biuf":
+        return None
+    if state.dtype.kind == "f":
+        return gymnasium.spaces.Box(-np.inf, np.inf, state.shape, state.dtype.type)
+    info = np.iinfo(state.dtype) if state.dtype.kind != "b" else None
+    low, high = (info.min, info.max) if info else (0, 1)
+    return gymnasium.spaces.Box(low, high, state.shape, state.dtype.type)
