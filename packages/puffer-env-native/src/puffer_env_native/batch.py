@@ -11,11 +11,11 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
-from puffer_core.errors import CheckpointError, EnvError, PufferError, ShapeError, UsageError
+from puffer_core.errors import CheckpointError, EnvError, PufferError, ShapeError, UnsupportedError, UsageError
 from puffer_env_native.env import NativeEnv, random_states
 from puffer_env_native.loop import reset_rows, step_rows
 from puffer_env_native.python_rows import PythonRows, invalid_actions
@@ -27,7 +27,8 @@ ROWS_A_THREAD = 16384
 _Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
 _Call: TypeAlias = Callable[[], int]
 
-_OUTPUTS = ("observation", "final_observation", "reward", "terminated", "truncated")
+_OBSERVATIONS = ("observation", "final_observation")
+_OUTCOMES = ("reward", "terminated", "truncated")
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class _Share:
 class NativeVectorEnv:
     """A batch of one `NativeEnv` class; built by `NativeEnv.batch`.
 
-    Its state is one array a field, `[num_envs]`; a snapshot is a copy of them. Rows never influence one another, and
-    each is computed with the same instructions wherever it stands, so that results are bitwise the same for any
-    number of threads.
+    Its state is one array a field, `[num_envs, *shape]`; a snapshot is a copy of them. Rows never influence one
+    another, and each is computed with the same instructions wherever it stands, so that results are bitwise the same
+    for any number of threads.
     """
 
     def __init__(
@@ -56,11 +57,11 @@ class NativeVectorEnv:
         env_class: type[NativeEnv],
         num_envs: int,
         *,
-        limit: int,
         threads: int,
         compiled: bool,
-        options: dict[str, float],
+        options: dict[str, Any],
     ) -> None:
+        limit = int(options["max_episode_steps"])
         for name, value, least in (("num_envs", num_envs, 1), ("max_episode_steps", limit, 0), ("threads", threads, 0)):
             if value < least:
                 raise UsageError(f"{env_class.__name__}: {name} is {value}, expected an integer >= {least}")
@@ -70,10 +71,11 @@ class NativeVectorEnv:
             num_envs=num_envs,
             observation=self._table.observation,
             action=self._table.action,
+            action_mask=self._table.masked,
             snapshot=True,
             max_episode_steps=limit or None,
         )
-        self._fields = {f.name: np.zeros(num_envs, f.dtype) for f in env_class.FIELDS if not f.is_option}
+        self._fields = {f.name: np.zeros((num_envs, *f.shape), f.dtype) for f in env_class.FIELDS if not f.is_option}
         self._shared = {f.name: np.array([options[f.name]], f.dtype) for f in env_class.FIELDS if f.name in options}
         self._shared["@limit"] = np.array([limit or NO_LIMIT], np.int64)
         self._shared["@count"] = np.array([num_envs], np.int64)
@@ -94,7 +96,8 @@ class NativeVectorEnv:
             ShapeError: buffers whose shape or dtype does not fit `spec`, or whose rows are not contiguous.
             EnvError: the env does not compile; the message is Numba's.
         """
-        arrays = {name: getattr(buffers, name) for name in _OUTPUTS}
+        names = (*_OBSERVATIONS, *_OUTCOMES, *(("action_mask",) if self._table.masked else ()))
+        arrays = {name: getattr(buffers, name) for name in names}
         self._check(arrays, buffers.slots)
         buffers.active[...] = True
         slots = [self._columns(arrays, slot) for slot in range(buffers.slots)]
@@ -143,10 +146,11 @@ class NativeVectorEnv:
 
     def _check(self, arrays: _Arrays, slots: int) -> None:
         layout, flag, real = self.spec.observation, np.dtype(np.bool_), np.dtype(np.float32)
-        expected = dict.fromkeys(_OUTPUTS[:2], (layout.shape, layout.dtype))
+        expected = dict.fromkeys(_OBSERVATIONS, (layout.shape, layout.dtype))
         expected |= {"reward": ((), real), "terminated": ((), flag), "truncated": ((), flag)}
-        for name, (shape, dtype) in expected.items():
-            array = arrays[name]
+        expected["action_mask"] = ((self.spec.action.mask_size,), flag)
+        for name, array in arrays.items():
+            shape, dtype = expected[name]
             full = (slots, self.spec.rows, *shape)
             if array.shape != full or array.dtype != dtype:
                 raise ShapeError(f"buffer {name} is {array.dtype}{array.shape}, expected {dtype}{full}")
@@ -167,8 +171,8 @@ class NativeVectorEnv:
             raise self._explained("reset", 1, error) from error
         if failed:
             raise self._explained("reset", failed)
-        for array in (self._buffers.reward, self._buffers.terminated, self._buffers.truncated):
-            array[0] = 0
+        for name in _OUTCOMES:
+            getattr(self._buffers, name)[0] = 0
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
         """Act on the observations of `slot - 1` and write `slot`.
@@ -221,8 +225,22 @@ class NativeVectorEnv:
             remedy="" if cause else "with compiled=False the exception is seen",
         )
 
+    def render(self) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture of env 0 as it is now, RGB.
+
+        Raises:
+            UnsupportedError: the env has no method `render`, or that needs a package that is not installed.
+        """
+        env = PythonRows(self._table, {**self._fields, **self._shared}).load(0)
+        if not hasattr(env, "render"):
+            raise UnsupportedError(
+                f"{self._class.__name__} cannot be shown",
+                remedy="give it a method `render(self)` that returns a uint8 array [height, width, 3]",
+            )
+        return np.asarray(env.render())
+
     def snapshot(self) -> State:
-        """Every field of every env, random streams included, `{"fields": {name: [num_envs]}}`."""
+        """Every field of every env, random streams included, `{"fields": {name: [num_envs, *shape]}}`."""
         return {"fields": {name: array.copy() for name, array in self._fields.items()}}
 
     def restore(self, state: State) -> None:

@@ -88,7 +88,7 @@ def fingerprint(env_class: type[NativeEnv]) -> str:
     table = Table(env_class)
     leaf = table.action_leaf
     ingredients.add(repr((table.columns, leaf.kind, leaf.sizes, leaf.start)))
-    for name in dir(env_class):
+    for name in sorted(set(dir(env_class)) - {"render"}):
         value = getattr(env_class, name)
         if isinstance(value, FunctionType) or (isinstance(value, (bool, int, float)) and name not in table.index):
             ingredients.add(name)

@@ -6,6 +6,7 @@ Barto, Sutton and Anderson 1983, with the constants, Euler steps and limits of G
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
@@ -59,3 +60,8 @@ class CartPole(NativeEnv):
 
     def observe(self) -> tuple[float, float, float, float]:
         return self.x, self.x_speed, self.angle, self.angle_speed
+
+    def render(self) -> np.ndarray[Any, Any]:
+        from puffer_env_native.pictures import cartpole
+
+        return cartpole(self.x, self.angle, MAX_POSITION)

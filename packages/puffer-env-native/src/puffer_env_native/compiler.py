@@ -77,7 +77,9 @@ def compile_env(env_class: type[NativeEnv]) -> ObjectFile:
     methods = {
         attribute: functions.twin(method)
         for attribute in dir(env_class)
-        if isinstance(method := getattr(env_class, attribute), FunctionType) and not attribute.startswith("__")
+        if isinstance(method := getattr(env_class, attribute), FunctionType)
+        and not attribute.startswith("__")
+        and attribute != "render"
     }
     rows = RowsType(table, EnvType(table, methods))
     module = llvm.parse_assembly("")
@@ -94,7 +96,7 @@ def compile_env(env_class: type[NativeEnv]) -> ObjectFile:
     if missing:
         raise UnsupportedError(
             f"{name} needs Numba's runtime when it steps: {', '.join(missing)}",
-            remedy="keep to numbers, tuples and `math`: no arrays, lists, strings or printing inside a step",
+            remedy="keep to numbers, tuples, array fields and `math`: no lists, strings or new arrays in a step",
         )
     return ObjectFile(tuple(needs), target_machine().emit_object(module))
 

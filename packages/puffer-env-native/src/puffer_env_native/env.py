@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import gymnasium
 import numpy as np
 
 from puffer_core.errors import UsageError, did_you_mean
-from puffer_env_native.fields import Field, Int32, UInt64, fields_of
+from puffer_env_native.fields import Field, Int32, UInt64, constants_of, elements, fields_of
 
 if TYPE_CHECKING:
     from puffer_env_native.batch import NativeVectorEnv
+
+_VARIANTS: dict[Any, Any] = {}
+"""Classes with other constants than they were written with, by class and constants."""
 
 _States: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -22,16 +24,19 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 class NativeEnv:
-    """One environment: a record of numbers, and three functions on it.
+    """One environment: a record of numbers and arrays, and three functions on it.
 
     A subclass annotates its fields and defines `reset`, `step` and `observe` in plain Python: numbers, `math`,
     branches, loops, tuples, its own methods, functions of its module. An instance is one env that runs as it
     is written; `batch` gives a vector env that runs the same source compiled by Numba, over every row in place.
 
     A field without a value is state. A field with one is an option of the env: `CartPole.batch(8, gravity=3.7)`.
-    Reading and writing a field rounds to its type; everything between is float64 and int64.
+    Writing a field rounds to its type; everything between is float64 and int64. `walls = Array(UInt8, 8, 8)` declares
+    an array; an option that shapes arrays or spaces is a `Constant`, and `derive` says what follows from it.
 
     The time limit belongs to the machinery: `step` says only whether the episode ended in a terminal state.
+    An env with a method `action_mask(self, out)` gives action masks: it writes whether each choice is valid now.
+    One with a method `render(self)` gives pictures: uint8 `[height, width, 3]`; it is never compiled.
 
     Example:
         >>> from puffer_env_native.cartpole import CartPole
@@ -49,35 +54,51 @@ class NativeEnv:
     """What `observe` gives, as one value or a tuple: a Box, Discrete, MultiDiscrete or MultiBinary."""
     action_space: ClassVar[gymnasium.Space[Any]]
     """What `step` takes: an int for Discrete, otherwise a tuple of the action's elements."""
-    max_episode_steps: ClassVar[int | None] = None
-    """Steps after which an episode is truncated; `batch` takes another. None: never."""
 
     FIELDS: ClassVar[tuple[Field, ...]] = ()
     """Every field, in storage order; filled in for each subclass."""
+    CONSTANTS: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that are compiled in; filled in for each subclass."""
 
+    max_episode_steps: int = 0
+    """Steps after which an episode is truncated; `batch` takes another. 0: never."""
     random_state: UInt64
     """The env's own stream of random numbers (splitmix64)."""
     elapsed: Int32
     """Steps of this episode, the current one not counted while `step` runs."""
 
     def __init_subclass__(cls) -> None:
+        cls.CONSTANTS = constants_of(cls)
+        cls.derive()
         cls.FIELDS = fields_of(cls)
         cls._BY_NAME = {field.name: field for field in cls.FIELDS}
 
     _BY_NAME: ClassVar[dict[str, Field]] = {}
 
+    @classmethod
+    def derive(cls) -> None:
+        """Set the spaces, limit and other attributes of the class that follow from its constants."""
+
+    def __new__(cls, seed: int = 0, **options: float) -> Self:  # noqa: ARG004 - `__init__` takes the same
+        return object.__new__(cls.variant(options))
+
     def __init__(self, seed: int = 0, **options: float) -> None:
         values = self.options(options)
         for field in self.FIELDS:
-            setattr(self, field.name, values.get(field.name, 0))
+            if field.shape:
+                self.__dict__[field.name] = elements(np.zeros(field.shape, field.dtype))
+            else:
+                setattr(self, field.name, values.get(field.name, 0))
         self.random_state = int(random_states(seed, 1)[0])
 
     def __setattr__(self, name: str, value: float) -> None:
-        field = self._BY_NAME.get(name)
+        field, where = self._BY_NAME.get(name), f"{type(self).__name__}.{name}"
         if field is None:
             raise AttributeError(f"{type(self).__name__} declares no field {name!r}: annotate it, `{name}: float`")
+        if field.shape:
+            raise AttributeError(f"{where} is an array: a step writes its elements, `self.{name}[i] = ...`")
         if field.is_option and name in self.__dict__:
-            raise AttributeError(f"{type(self).__name__}.{name} is an option: a step can't write it")
+            raise AttributeError(f"{where} is an option: a step can't write it")
         object.__setattr__(self, name, field.stored(value))
 
     def reset(self) -> None:
@@ -88,8 +109,12 @@ class NativeEnv:
         """Act: write the fields and return `(reward, terminated)`."""
         raise NotImplementedError
 
-    def observe(self) -> float | Sequence[float]:
-        """What the agent sees now: a number, or a tuple in the order of the observation space's elements."""
+    def observe(self, *args: Any, **kwargs: Any) -> Any:
+        """What the agent sees now: `observe(self)` returns it, `observe(self, out)` writes it.
+
+        Returned, it is a number, or a tuple in the order of the observation space's elements. `out` is an array of the
+        observation space's shape and dtype; every element has to be written, `out[row, column, channel] = ...`.
+        """
         raise NotImplementedError
 
     def random_bits(self) -> int:
@@ -109,6 +134,26 @@ class NativeEnv:
         return low + int((self.random_bits() >> 11) * 1.1102230246251565e-16 * (high - low))
 
     @classmethod
+    def variant(cls, options: dict[str, float]) -> type[Self]:
+        """The class with the constants that `options` asks for: always the same class for the same values.
+
+        Raises:
+            UsageError: a constant that is no integer, or one that the env cannot have.
+        """
+        changed = {
+            name: options[name] for name in cls.CONSTANTS if options.get(name, getattr(cls, name)) != getattr(cls, name)
+        }
+        for name, value in changed.items():
+            if not isinstance(value, (int, np.integer, np.bool_)):
+                raise UsageError(f"{cls.__name__}: option {name} is {value!r}, expected an integer")
+        changed = {name: int(value) for name, value in changed.items()}
+        key = (cls, *sorted(changed.items()))
+        if changed and key not in _VARIANTS:
+            named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+            _VARIANTS[key] = type(cls.__name__, (cls,), {**named, **changed})
+        return _VARIANTS[key] if changed else cls
+
+    @classmethod
     def options(cls, given: dict[str, float]) -> dict[str, float]:
         """The values of the class's options: the defaults, and over them those given.
 
@@ -116,6 +161,7 @@ class NativeEnv:
             UsageError: an option that the env does not have, or a value that is no number.
         """
         values = {field.name: field.default for field in cls.FIELDS if field.default is not None}
+        values |= {name: getattr(cls, name) for name in cls.CONSTANTS}
         for name, value in given.items():
             if name not in values:
                 raise UsageError(f"{cls.__name__} has no option {name!r}", remedy=did_you_mean(name, values))
@@ -141,16 +187,17 @@ class NativeEnv:
             threads: that share the rows of a step. 0: one, and more where rows are many enough to gain by it.
                 Results do not depend on it.
             compiled: False runs the source as it is written, some hundred times slower: for debugging.
-            options: values of fields that have a default.
+            options: values of fields that have a default, and of constants.
 
         Raises:
             UsageError: no rows, a negative limit or number of threads, or an unknown option.
         """
         from puffer_env_native.batch import NativeVectorEnv
 
-        limit = cls.max_episode_steps if max_episode_steps is None else max_episode_steps
+        limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+        made = cls.variant(options)
         return NativeVectorEnv(
-            cls, num_envs, limit=limit or 0, threads=threads, compiled=compiled, options=cls.options(options)
+            made, num_envs, threads=threads, compiled=compiled, options=made.options({**options, **limit})
         )
 
 

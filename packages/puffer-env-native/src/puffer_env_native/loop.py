@@ -16,7 +16,7 @@ def reset_rows(rows: Any) -> int:
         env = rows.load(row)
         env.elapsed = 0
         env.reset()
-        rows.observe(row, env.observe())
+        rows.observe(row, env)
         rows.store(row, env)
     return 0
 
@@ -41,7 +41,7 @@ def step_rows(rows: Any) -> int:
         reward, terminated = env.step(rows.action(row))
         env.elapsed += 1
         rows.outcome(row, reward, terminated, env.elapsed >= limit)
-        rows.observe(row, env.observe())
+        rows.observe(row, env)
         rows.store(row, env)
 
     for row in range(start, stop):
@@ -51,6 +51,6 @@ def step_rows(rows: Any) -> int:
             env = rows.load(row)
             env.elapsed = 0
             env.reset()
-            rows.observe(row, env.observe())
+            rows.observe(row, env)
             rows.store(row, env)
     return 0

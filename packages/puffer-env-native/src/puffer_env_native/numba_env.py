@@ -9,21 +9,21 @@ back; LLVM then keeps the struct in registers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.core.datamodel import models
 from numba.core.extending import lower_builtin, lower_getattr_generic, lower_setattr_generic, register_model
 from numba.core.typing import typeof
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
 from numba.np.numpy_support import from_dtype
 
 from puffer_core.errors import EnvError
+from puffer_env_native.numba_cells import CellsType, PointerModel, wide
 from puffer_env_native.table import Table
 
-BYTES = ir.IntType(8).as_pointer()
 INDEX = ir.IntType(32)
 _NUMBER = count()
 
@@ -34,9 +34,21 @@ class EnvType(types.Type):
     def __init__(self, table: Table, methods: dict[str, Any]) -> None:
         self.table = table
         self.methods = methods
-        self.fields = {field.name: from_dtype(field.dtype) for field in table.env_class.FIELDS}
         number = next(_NUMBER)  # to Numba, types of one name are one type, and a class may be defined anew
         super().__init__(name=f"Env({table.env_class.__module__}.{table.env_class.__qualname__}#{number})")
+        self.fields: dict[str, Any] = {
+            field.name: self.cells(field.name) if field.shape else from_dtype(field.dtype)
+            for field in table.env_class.FIELDS
+        }
+
+    def cells(self, column: str) -> CellsType:
+        """The type of one row's array of a column."""
+        return CellsType(self.table, column, self.name)
+
+    def call(self, context: Any, method: str, arguments: Sequence[Any]) -> tuple[Any, Any]:
+        """A method and its signature for arguments of these types, compiled."""
+        dispatcher = types.Dispatcher(self.methods[method])
+        return dispatcher, dispatcher.get_call_type(context, (self, *arguments), {})
 
     def pointer(self, context: Any, builder: Any, env: Any, name: str) -> Any:
         """Address of a field within the struct."""
@@ -48,12 +60,7 @@ class EnvType(types.Type):
         return ir.LiteralStructType([context.get_data_type(type_) for type_ in self.fields.values()])
 
 
-@register_model(EnvType)
-class PointerModel(models.PrimitiveModel):
-    """An address."""
-
-    def __init__(self, manager: Any, type_: Any) -> None:
-        super().__init__(manager, type_, BYTES)
+register_model(EnvType)(PointerModel)
 
 
 @infer_getattr
@@ -64,7 +71,7 @@ class EnvAttributes(AttributeTemplate):
 
     def generic_resolve(self, env: EnvType, name: str) -> Any:
         if name in env.fields:
-            return env.fields[name]
+            return wide(env.fields[name])
         if name in env.methods:
             return _bound_method(env, name, types.Dispatcher(env.methods[name]))
         constant = getattr(env.table.env_class, name, None)
@@ -93,14 +100,21 @@ def get_attribute(context: Any, builder: Any, env_type: EnvType, env: Any, name:
     if name not in env_type.fields:
         constant = getattr(env_type.table.env_class, name)
         return context.get_constant_generic(builder, typeof.typeof(constant), constant)
-    model = context.data_model_manager[env_type.fields[name]]
-    return model.from_data(builder, builder.load(env_type.pointer(context, builder, env, name)))
+    field = env_type.fields[name]
+    model = context.data_model_manager[field]
+    value = model.from_data(builder, builder.load(env_type.pointer(context, builder, env, name)))
+    return context.cast(builder, value, field, wide(field))
 
 
 @lower_setattr_generic(EnvType)
 def _set_attribute(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     env_type, value_type = sig.args
-    if env_type.table.columns[env_type.table.index[name]].shared:
-        raise EnvError(f"{env_type.table.env_class.__name__}.{name} is an option: a step can't write it")
-    data = context.data_model_manager[value_type].as_data(builder, args[1])
+    column, where = env_type.table.column(name), f"{env_type.table.env_class.__name__}.{name}"
+    if column.shared:
+        raise EnvError(f"{where} is an option: a step can't write it")
+    if column.shape:
+        raise EnvError(f"{where} is an array: a step writes its elements, `self.{name}[i] = ...`")
+    field = env_type.fields[name]
+    value = context.cast(builder, args[1], value_type, field)
+    data = context.data_model_manager[field].as_data(builder, value)
     builder.store(data, env_type.pointer(context, builder, args[0], name))

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, signature
 
-from puffer_env_native.numba_env import BYTES, get_attribute
+from puffer_env_native.numba_cells import BYTES, CellsType, wide
+from puffer_env_native.numba_env import get_attribute
 from puffer_env_native.numba_table import Access, RowsType
 from puffer_env_native.python_rows import observation_mismatch
 
@@ -100,16 +102,21 @@ def load(access: Access, _: Any, row: Any) -> Any:
     env_type, builder = access.type.env, access.builder
     env = builder.bitcast(cgutils.alloca_once(builder, env_type.struct(access.context)), BYTES)
     for name, type_ in env_type.fields.items():
-        data = access.context.data_model_manager[type_].as_data(builder, access.load(name, row))
+        if isinstance(type_, CellsType):
+            data = builder.bitcast(access.pointer(name, row), BYTES)
+        else:
+            data = access.context.data_model_manager[type_].as_data(builder, access.load(name, row))
         builder.store(data, env_type.pointer(access.context, builder, env, name))
     return env
 
 
 @_method(_nothing)
 def store(access: Access, _: Any, row: Any, env: Any) -> None:
-    for name in access.type.env.fields:
-        if not access.type.column(name).shared:
-            access.store(name, row, get_attribute(access.context, access.builder, access.type.env, env, name))
+    env_type = access.type.env
+    for name, type_ in env_type.fields.items():
+        if not access.type.column(name).shared and not isinstance(type_, CellsType):
+            value = get_attribute(access.context, access.builder, env_type, env, name)
+            access.store(name, row, value, wide(type_))
 
 
 def _wide(rows: RowsType) -> Any:
@@ -155,16 +162,37 @@ def outcome(access: Access, argument_types: Any, row: Any, *values: Any) -> None
         access.store(name, row, value, type_)
 
 
+def _shown(rows: RowsType) -> list[tuple[str, tuple[Any, ...]]]:
+    """The env's methods that say what a row sees, and the types of what they are given."""
+    seen = (rows.env.cells("@observation"),) if rows.table.observes_in_place else ()
+    mask = [("action_mask", (rows.env.cells("@action_mask"),))] if rows.table.masked else []
+    return [("observe", seen), *mask]
+
+
 @_method(_nothing)
-def observe(access: Access, argument_types: Any, row: Any, seen: Any) -> None:
-    is_tuple = isinstance(argument_types[1], types.BaseTuple)
+def observe(access: Access, _: Any, row: Any, env: Any) -> None:
+    for method, arguments in _shown(access.type):
+        given = [access.builder.bitcast(access.pointer(cells.column, row), BYTES) for cells in arguments]
+        value, type_ = _called(access, method, arguments, env, given)
+        if not arguments:
+            _write_observation(access, row, value, type_)
+
+
+def _called(access: Access, method: str, types_: Any, env: Any, arguments: list[Any]) -> tuple[Any, Any]:
+    """What a method of the env gives, and its type."""
+    dispatcher, sig = access.type.env.call(access.context.typing_context, method, types_)
+    function = access.context.get_function(dispatcher, sig)
+    access.context.add_linking_libs(getattr(function, "libs", ()))
+    return function(access.builder, (env, *arguments)), sig.return_type
+
+
+def _write_observation(access: Access, row: Any, seen: Any, type_: Any) -> None:
+    is_tuple = isinstance(type_, types.BaseTuple)
     elements = cgutils.unpack_tuple(access.builder, seen) if is_tuple else [seen]
     if len(elements) != access.type.column("@observation").width:
         raise observation_mismatch(access.type.table, len(elements))
-    for i, (value, type_) in enumerate(
-        zip(elements, argument_types[1] if is_tuple else argument_types[1:], strict=True)
-    ):
-        access.store("@observation", row, value, type_, element=i)
+    for i, (value, element) in enumerate(zip(elements, type_ if is_tuple else [type_], strict=True)):
+        access.store("@observation", row, value, element, element=i)
 
 
 @_method(_flag)
@@ -174,5 +202,6 @@ def ended(access: Access, _: Any, row: Any) -> Any:
 
 @_method(_nothing)
 def keep_final_observation(access: Access, _: Any, row: Any) -> None:
-    for i in range(access.type.column("@observation").width):
-        access.store("@final_observation", row, access.load("@observation", row, i), element=i)
+    column = access.type.column("@observation")
+    to, here = (access.pointer(name, row) for name in ("@final_observation", "@observation"))
+    cgutils.raw_memcpy(access.builder, to, here, ir.IntType(64)(column.width), column.dtype.itemsize)

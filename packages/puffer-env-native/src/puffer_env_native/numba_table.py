@@ -1,8 +1,4 @@
-"""How Numba reaches the columns of a `Table`: one load or store at an address, for one row.
-
-Every access carries alias scopes: each column is memory of its own, which LLVM could not prove and without
-which it would not vectorise the loop over rows.
-"""
+"""How Numba reaches the columns of a `Table`: one load or store at an address, for one row."""
 
 # Numba's own types differ from release to release, and llvmlite has none.
 # mypy: disable-error-code="no-untyped-call, import-untyped, misc"
@@ -16,7 +12,8 @@ from numba.core import types
 from numba.core.extending import register_model
 from numba.np.numpy_support import from_dtype
 
-from puffer_env_native.numba_env import BYTES, INDEX, EnvType, PointerModel
+from puffer_env_native.numba_cells import BYTES, PointerModel, scoped
+from puffer_env_native.numba_env import INDEX, EnvType
 from puffer_env_native.table import Column, Table
 
 
@@ -29,7 +26,7 @@ class RowsType(types.Type):
         super().__init__(name=f"Rows({env.name})")
 
     def column(self, name: str) -> Column:
-        return self.table.columns[self.table.index[name]]
+        return self.table.column(name)
 
     def element(self, name: str) -> Any:
         """Numba's type of a column's elements."""
@@ -51,14 +48,14 @@ class Access:
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
 
     def load(self, name: str, row: Any, element: int = 0) -> Any:
-        data = self._scoped(self.builder.load(self._pointer(name, row, element)), name)
+        data = self._scoped(self.builder.load(self.pointer(name, row, element)), name)
         return self._model(name).from_data(self.builder, data)
 
     def store(self, name: str, row: Any, value: Any, value_type: Any = None, element: int = 0) -> None:
         if value_type is not None:
             value = self.context.cast(self.builder, value, value_type, self.type.element(name))
         data = self._model(name).as_data(self.builder, value)
-        self._scoped(self.builder.store(data, self._pointer(name, row, element)), name)
+        self._scoped(self.builder.store(data, self.pointer(name, row, element)), name)
 
     def shared(self, name: str) -> Any:
         """The one element of a column that all rows share."""
@@ -67,7 +64,8 @@ class Access:
     def _model(self, name: str) -> Any:
         return self.context.data_model_manager[self.type.element(name)]
 
-    def _pointer(self, name: str, row: Any, element: int) -> Any:
+    def pointer(self, name: str, row: Any, element: int = 0) -> Any:
+        """Address of an element of a row."""
         builder, column = self.builder, self.type.column(name)
         table = builder.bitcast(self._rows, BYTES.as_pointer())
         address = builder.load(builder.gep(table, [INDEX(self.type.table.index[name])], inbounds=True))
@@ -77,9 +75,4 @@ class Access:
         return builder.gep(base, [builder.add(first, row.type(element), flags=["nsw"])], inbounds=True)
 
     def _scoped(self, instruction: Any, name: str) -> Any:
-        metadata = self.builder.module.add_metadata
-        domain = metadata(["puffer.rows"])
-        scopes = {column.name: metadata([f"puffer.{column.name}", domain]) for column in self.type.table.columns}
-        instruction.set_metadata("alias.scope", metadata([scopes.pop(name)]))
-        instruction.set_metadata("noalias", metadata(list(scopes.values())))
-        return instruction
+        return scoped(self.builder, self.type.table, name, instruction)

@@ -6,6 +6,7 @@ The constants, Euler steps and cost of Gymnasium's Pendulum-v1. An angle of 0 is
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -52,3 +53,8 @@ class Pendulum(NativeEnv):
 
     def observe(self) -> tuple[float, float, float]:
         return math.cos(self.angle), math.sin(self.angle), self.speed
+
+    def render(self) -> np.ndarray[Any, Any]:
+        from puffer_env_native.pictures import pendulum
+
+        return pendulum(self.angle)

@@ -11,6 +11,9 @@ Every episode is one step long and terminates, so that nothing is bootstrapped a
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from puffer_env_native.env import NativeEnv
@@ -28,6 +31,12 @@ class _Probe(NativeEnv):
 
     def observe(self) -> float:
         return self.seen
+
+    def render(self) -> np.ndarray[Any, Any]:
+        """Green where the observation is 1, red where it is -1."""
+        from puffer_env_native.pictures import GREEN, PALE, RED, plain
+
+        return plain(GREEN if self.seen > 0 else RED if self.seen < 0 else PALE)
 
 
 class ConstantReward(_Probe):

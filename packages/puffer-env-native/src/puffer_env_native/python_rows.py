@@ -10,6 +10,7 @@ import numpy as np
 from puffer_core.errors import EnvError
 from puffer_core.layout import Leaf
 from puffer_env_native.env import NativeEnv
+from puffer_env_native.fields import elements
 from puffer_env_native.table import Table
 
 
@@ -38,15 +39,16 @@ class PythonRows:
         self._arrays["@visited"][0] = row
 
     def load(self, row: int) -> NativeEnv:
-        """The env of a row: a copy, until it is stored."""
+        """The env of a row: a copy of its numbers, until they are stored; its arrays are the batch's own."""
         env: NativeEnv = object.__new__(self._table.env_class)
         for field in env.FIELDS:
-            env.__dict__[field.name] = self._arrays[field.name][0 if field.is_option else row].item()
+            value = self._arrays[field.name][0 if field.is_option else row]
+            env.__dict__[field.name] = elements(value) if field.shape else value.item()
         return env
 
     def store(self, row: int, env: NativeEnv) -> None:
         for field in env.FIELDS:
-            if not field.is_option:
+            if not field.is_option and not field.shape:
                 self._arrays[field.name][row] = getattr(env, field.name)
 
     def valid_action(self, row: int) -> bool:
@@ -62,9 +64,17 @@ class PythonRows:
         for name, value in (("@reward", reward), ("@terminated", terminated), ("@truncated", truncated)):
             self._arrays[name][row] = value
 
-    def observe(self, row: int, seen: Any) -> None:
-        """Write an observation: a number, or a tuple in the order of the space's elements."""
-        observation = self._arrays["@observation"][row : row + 1].reshape(-1)
+    def observe(self, row: int, env: NativeEnv) -> None:
+        """Write what the env shows: its observation, and which actions are valid where it says so."""
+        if self._table.observes_in_place:
+            env.observe(elements(self._arrays["@observation"][row]))
+        else:
+            self._write(self._arrays["@observation"][row : row + 1].reshape(-1), env.observe())
+        if self._table.masked:
+            env.action_mask(elements(self._arrays["@action_mask"][row]))  # type: ignore[attr-defined]
+
+    def _write(self, observation: np.ndarray[Any, Any], seen: Any) -> None:
+        """A number, or a tuple in the order of the space's elements."""
         seen = seen if isinstance(seen, tuple) else (seen,)
         if len(seen) != observation.size:
             raise observation_mismatch(self._table, len(seen))
@@ -79,7 +89,7 @@ class PythonRows:
 
 def observation_mismatch(table: Table, given: int) -> EnvError:
     """The error for an `observe` that gives another number of elements than its space has."""
-    name, size = table.env_class.__name__, int(np.prod(table.observation.shape))
+    name, size = table.env_class.__name__, table.observation.size
     return EnvError(f"{name}.observe gives {given} numbers, its observation space has {size}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,12 +19,17 @@ _FLAG, _REAL = np.dtype(np.bool_), np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class Column:
-    """One array of a batch: `width` elements of `dtype` a row, or one element that all rows share."""
+    """One array of a batch: an array of `shape` a row, or one element that all rows share."""
 
     name: str
     dtype: np.dtype[Any]
-    width: int = 1
+    shape: tuple[int, ...] = ()
     shared: bool = False
+
+    @property
+    def width(self) -> int:
+        """Elements a row."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -34,18 +40,22 @@ class Table:
     load as one vector), then what the step reads and writes beside them.
 
     Raises:
-        UnsupportedError: a nested space.
+        UnsupportedError: a nested space, or a mask of actions that are no choices.
     """
 
     env_class: type[NativeEnv]
 
     def __post_init__(self) -> None:
         for space in (self.observation, self.action):
-            if len(space.leaves) != 1:
+            if len(space.leaves) != 1 or space.leaves[0].path:
                 raise UnsupportedError(
                     f"{self.env_class.__name__} has the space {space.space}",
                     remedy="a native env's spaces are Box, Discrete, MultiDiscrete or MultiBinary",
                 )
+        if self.masked and not self.action.mask_size:
+            raise UnsupportedError(
+                f"{self.env_class.__name__} masks its actions, but {self.action.space} has no choices"
+            )
 
     @cached_property
     def observation(self) -> Layout:
@@ -60,14 +70,26 @@ class Table:
         return self.action.leaves[0]
 
     @cached_property
+    def masked(self) -> bool:
+        """Whether the env says which actions are valid."""
+        return hasattr(self.env_class, "action_mask")
+
+    @cached_property
+    def observes_in_place(self) -> bool:
+        """Whether `observe` writes into an array that it is given, rather than returning numbers."""
+        return self.env_class.observe.__code__.co_argcount > 1
+
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
-        fields = [Column(f.name, f.dtype, shared=f.is_option) for f in self.env_class.FIELDS]
-        width = int(np.prod(self.observation.shape))
+        fields = [Column(f.name, f.dtype, f.shape, shared=f.is_option) for f in self.env_class.FIELDS]
+        mask = [Column("@action_mask", _FLAG, (self.action.mask_size,))] if self.masked else []
+        seen = (self.observation.dtype, self.observation.shape)
         return (
             *fields,
-            Column("@action", self.action.dtype, int(np.prod(self.action.shape))),
-            Column("@observation", self.observation.dtype, width),
-            Column("@final_observation", self.observation.dtype, width),
+            *mask,
+            Column("@action", self.action.dtype, self.action.shape),
+            Column("@observation", *seen),
+            Column("@final_observation", *seen),
             Column("@reward", _REAL),
             Column("@terminated", _FLAG),
             Column("@truncated", _FLAG),
@@ -81,3 +103,7 @@ class Table:
     @cached_property
     def index(self) -> dict[str, int]:
         return {column.name: i for i, column in enumerate(self.columns)}
+
+    def column(self, name: str) -> Column:
+        """The column of that name."""
+        return self.columns[self.index[name]]
