@@ -69,6 +69,7 @@ class Drive:
         """Start a step with random actions."""
         if self._slot == self.buffers.slots - 1:
             self.buffers.wrap()
+            self.buffers.active[1:] = True  # as the collector does: faults of slots that are used again are past
             self._slot = 0
         self._slot += 1
         layout = self.env.spec.action
