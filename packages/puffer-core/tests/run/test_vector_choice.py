@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
 
 from puffer_core.config import resolve
@@ -14,22 +17,40 @@ from puffer_core.console import EndOnly, Lines, LiveDisplay
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost
 from puffer_core.run.context import RunContext, resized
-from puffer_core.run.loop import execute
-from puffer_core.vector.choosing import Choice
+from puffer_core.run.directory import RunDirectory
+from puffer_core.run.loop import execute, tell_choice
+from puffer_core.vector.choosing import Choice, propose
+
+
+class Corridor(gymnasium.Env[Any, Any]):
+    """Two numbers to see, two things to do."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        over = bool(self.np_random.random() < 0.5)
+        return np.zeros(2, np.float32), float(action), over, False, {}
+
+
+HERE = "puffer_core_run_corridor"
+sys.modules[HERE] = sys.modules[__name__]
 
 
 def run(host: PluginHost, place: Path, *flags: str, display: Any = None) -> dict[str, Any]:
-    argv = ["--run", str(place), "--total-steps", "16", "--eval-episodes", "1", "--backend", "numpy", *flags]
-    plan = resolve(host, "search", "CartPole-v1", argv=argv, environ={})
-    execute(plan, host, display=display)
+    argv = ["--run", str(place), "--total-steps", "16", "--eval-episodes", "1", "--vector.num-envs", "2", *flags]
+    execute(resolve(host, "search", f"py:{HERE}:Corridor", argv=argv, environ={}), host, display=display)
     return {file.stem: json.loads(file.read_text()) for file in place.glob("*.json")}
 
 
 def test_the_run_keeps_what_was_asked_for_and_what_became_of_it(host: PluginHost, tmp_path: Path) -> None:
-    kept = run(host, tmp_path / "run", "--vector.num-envs", "2")
+    kept = run(host, tmp_path / "run")
     assert kept["config"]["vector"]["mode"] == "auto"
     assert kept["vector"]["mode"] == "serial"
-    assert kept["vector"]["step_seconds"] is None or kept["vector"]["step_seconds"] > 0
 
 
 def test_nothing_is_chosen_where_a_mode_is_named(host: PluginHost, tmp_path: Path) -> None:
@@ -38,15 +59,23 @@ def test_nothing_is_chosen_where_a_mode_is_named(host: PluginHost, tmp_path: Pat
 
 def test_a_serial_run_says_nothing_of_it(host: PluginHost, tmp_path: Path) -> None:
     shown = io.StringIO()
-    run(host, tmp_path / "run", "--vector.num-envs", "2", display=Lines(shown))
+    run(host, tmp_path / "run", display=Lines(shown))
     assert "vector" not in shown.getvalue()
 
 
-def test_workers_are_said_in_one_line(host: PluginHost, tmp_path: Path) -> None:
+def test_workers_are_said_in_one_line_and_kept(tmp_path: Path) -> None:
     shown = io.StringIO()
-    kept = run(host, tmp_path / "run", "--vector.num-envs", "2", "--vector.workers", "1", display=Lines(shown))
-    assert shown.getvalue().splitlines()[0] == "vector: process, 1 worker beside the main process (as asked)"
-    assert (kept["vector"]["mode"], kept["vector"]["workers"]) == ("process", 1)
+    with RunDirectory(tmp_path / "run", "search", "corridor") as directory:
+        tell_choice(directory, Lines(shown), propose(140e-6, 8, 32, cores=2))
+        kept = json.loads((directory.path / "vector.json").read_text())
+    assert shown.getvalue() == "vector: process, 1 worker beside the main process (a step costs 140 us)\n"
+    assert (kept["mode"], kept["workers"]) == ("process", 1)
+
+
+def test_a_run_that_never_began_leaves_no_choice_behind(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path / "run", "search", "corridor") as directory:
+        tell_choice(directory, EndOnly(io.StringIO()), propose(140e-6, 8, 32, cores=2))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("display", "lines"), [(EndOnly, ""), (Lines, "hello\n"), (LiveDisplay, "hello\n")])

@@ -54,21 +54,22 @@ def _add_components(parser: argparse.ArgumentParser, host: PluginHost, parts: Pa
         names = _names(host, kind, (parts.trainer.spec, parts.policy.spec) if kind == "backend" else ())
         group = parser.add_argument_group(f"{kind} {chosen.spec.name}")
         group.add_argument(f"--{kind}", metavar="NAME", help=f"Which {kind}: {names} (default: {chosen.named.name})")
-        _fill(group, _options(chosen, (kind,)))
+        add_options(group, _options(chosen, (kind,)))
     if parts.trainer_spec.source == "env":
-        _add_env(parser, parts)
+        _add(parser, "vector", section_of(VectorConfig, ("vector",)).options())
+        add_env_options(parser, parts.env)
     group = parser.add_argument_group("loggers")
     text = f"Where metrics go beside metrics.jsonl: {_names(host, 'logger', ())}; repeatable"
     group.add_argument("--logger", metavar="NAME", help=text)
     for name, chosen in parts.loggers.items():
-        _fill(group, _options(chosen, ("logger", name)))
+        add_options(group, _options(chosen, ("logger", name)))
 
 
-def _add_env(parser: argparse.ArgumentParser, parts: Parts) -> None:
-    _add(parser, "vector", section_of(VectorConfig, ("vector",)).options())
-    title = f"env {parts.source.name}" if parts.env else "env"
-    group = _add(parser, title, _options(parts.env, ("env",)) if parts.env else ())
-    if parts.env is None or parts.env.model is None:
+def add_env_options(parser: argparse.ArgumentParser, env: Chosen | None) -> None:
+    """The options of an env, in a group of their own; how to write them where the env is not known."""
+    title = f"env {env.named.name}" if env else "env"
+    group = _add(parser, title, _options(env, ("env",)) if env else ())
+    if env is None or env.model is None:
         group.add_argument("--env.KEY", metavar="VALUE", help="What the env's constructor takes, if anything.")
 
 
@@ -84,11 +85,12 @@ def _options(chosen: Chosen, key: tuple[str, ...]) -> Iterable[Option]:
 
 def _add(parser: argparse.ArgumentParser, title: str, options: Iterable[Option]) -> argparse._ArgumentGroup:
     group = parser.add_argument_group(title)
-    _fill(group, options)
+    add_options(group, options)
     return group
 
 
-def _fill(group: argparse._ArgumentGroup, options: Iterable[Option]) -> None:
+def add_options(group: argparse._ArgumentGroup, options: Iterable[Option]) -> None:
+    """Flags of options, each with its doc line."""
     for option in options:
         flag = Origin("flag").spell(option.key)
         if is_switch(option.annotation):

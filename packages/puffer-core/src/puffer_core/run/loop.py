@@ -94,13 +94,13 @@ def execute(plan: RunPlan, host: PluginHost, *, display: Display | None = None) 
     with (
         RunDirectory(options.run, plan.trainer.spec.name, plan.source) as directory,
         stop_on_signals() as stop,
-        closing(RunContext(plan, host, partial(_tell, directory, shown))) as context,
+        closing(RunContext(plan, host, partial(tell_choice, directory, shown))) as context,
     ):
         directory.describe(plan.tree, host.describe())
         return _Loop(context, directory, shown, stop).run()
 
 
-def _tell(directory: RunDirectory, display: Display, choice: Choice) -> None:
+def tell_choice(directory: RunDirectory, display: Display, choice: Choice) -> None:
     """Keep what `--vector.mode auto` became, and say so where it is not the plain loop."""
     directory.keep_vector(choice.to_json())
     if choice.uses_processes:
