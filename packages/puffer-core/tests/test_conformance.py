@@ -33,7 +33,7 @@ class TestEpisodeStatistics(CheckpointableConformance):
         return EpisodeStatistics(rows=3)
 
     def advance(self, component: EpisodeStatistics) -> None:
-        component.add(np.array([1.0, 2.0, 0.1], np.float32), np.array([False, True, False]))
+        component.add(np.array([1.0, 2.0, 0.1], np.float32), np.array([False, True, False]), np.ones(3, bool))
 
 
 class TestStreams(CheckpointableConformance):
@@ -70,6 +70,12 @@ class Clock:
         self.buffers.observation[slot, :, 0] = self.count
         return ()
 
+    def send(self, action: np.ndarray, slot: int) -> None:
+        self.step(action, slot)
+
+    def recv(self) -> Infos:
+        return ()
+
     def snapshot(self) -> State:
         return {"count": self.count}
 
@@ -99,7 +105,7 @@ class TestHostCollector(CheckpointableConformance):
         env: Any = Clock(rows=4)
         policy: Any = Fair(PolicyInterface(observation=env.spec.observation, action=env.spec.action))
         rng = np.random.default_rng(0)
-        return HostCollector(env, policy, backend=NumpyBackend(), horizon=4, seed=1, rng=rng)
+        return HostCollector([env], policy, backend=NumpyBackend(), horizon=4, seed=1, rng=rng)
 
     def advance(self, component: HostCollector) -> None:
         component.collect({})

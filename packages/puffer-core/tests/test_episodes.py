@@ -8,8 +8,9 @@ import pytest
 from puffer_core.episodes import EpisodeStatistics
 
 
-def feed(statistics: EpisodeStatistics, rewards, dones) -> None:
-    statistics.add(np.asarray(rewards, np.float32), np.asarray(dones, bool))
+def feed(statistics: EpisodeStatistics, rewards, dones, active=None) -> None:
+    counts = np.ones(len(rewards), bool) if active is None else np.asarray(active, bool)
+    statistics.add(np.asarray(rewards, np.float32), np.asarray(dones, bool), counts)
 
 
 def test_sums_follow_each_row():
@@ -37,6 +38,25 @@ def test_the_window_grows_with_the_rows():
     assert np.isnan(statistics.recent_return)
     feed(statistics, np.ones(100), np.ones(100, bool))
     assert statistics.recent_return == 1.0
+
+
+def test_an_episode_that_lost_a_transition_is_dropped():
+    statistics = EpisodeStatistics(2)
+    feed(statistics, [5, 1], [False, False])
+    feed(statistics, [0, 1], [False, False], active=[False, True])
+    feed(statistics, [1, 1], [True, True])
+    metrics = statistics.metrics()
+    assert metrics["episode/return"] == (1 + 3) / 2
+    assert metrics["episode/length"] == (1 + 3) / 2
+    assert metrics["episode/count"] == 2
+
+
+def test_rows_of_dead_agents_count_nothing():
+    statistics = EpisodeStatistics(2)
+    for step in range(5):
+        feed(statistics, [0, 1], [step == 4, step == 4], active=[False, True])
+    assert statistics.metrics()["episode/length"] == 5
+    assert statistics.finished == 1
 
 
 def test_state_comes_back():

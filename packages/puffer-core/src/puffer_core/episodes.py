@@ -19,12 +19,15 @@ class EpisodeStatistics:
     Args:
         rows: rows that are followed.
 
+    An episode that lost a transition is dropped: its return would be that of its first part. Rows of dead agents count
+    nothing.
+
     The window holds the last `max(100, 2 * rows)` episodes: short episodes end first, so a window of fewer would
     flatter a batch of many rows.
 
     Example:
         >>> statistics = EpisodeStatistics(rows=2)
-        >>> statistics.add(np.ones(2, np.float32), np.array([True, False]))
+        >>> statistics.add(np.ones(2, np.float32), np.array([True, False]), active=np.ones(2, bool))
         >>> statistics.metrics()["episode/return"]
         1.0
     """
@@ -40,10 +43,25 @@ class EpisodeStatistics:
         self._new_lengths: list[int] = []
         self.finished = 0
 
-    def add(self, reward: Float32[np.ndarray, "rows"], done: Bool[np.ndarray, "rows"]) -> None:
-        """Count one step of every row."""
+    def add(
+        self,
+        reward: Float32[np.ndarray, "rows"],
+        done: Bool[np.ndarray, "rows"],
+        active: Bool[np.ndarray, "rows"],
+    ) -> None:
+        """Count one step of every row.
+
+        Args:
+            reward: of the step.
+            done: an episode ended with it.
+            active: the step counts; False for a dead agent, or a transition that was lost.
+        """
         self._returns += reward
         self._lengths += 1
+        if not active.all():
+            done = done & active
+            self._returns[~active] = 0.0
+            self._lengths[~active] = 0
         if done.any():
             returns = self._returns[done].tolist()
             self._new_returns += returns

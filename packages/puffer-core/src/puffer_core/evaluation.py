@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from puffer_core.acting import Acted, call_actor, make_actor
+from puffer_core.acting import call_actor, make_actor
 from puffer_core.arrays import Tree
 from puffer_core.contracts.backend import Backend
-from puffer_core.contracts.env import EnvBuffers, VectorEnv
+from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
 from puffer_core.contracts.policy import Agent
-from puffer_core.errors import UnsupportedError
+from puffer_core.errors import EnvError
+from puffer_core.policy_inputs import PolicyInputs
 
-_INPUTS = frozenset({"observation", "action_mask", "global_state", "previous_action", "previous_reward"})
+MAX_STEPS = 10_000
+"""Of an episode, unless the env's own limit is near or beyond: an env whose episodes never end is judged too."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Evaluation:
         lengths: steps of each episode, `[episodes]`.
         seed: of the evaluation's envs and sampling.
         deterministic: whether the policy took the mode of its distribution.
+        cut: episodes that were cut off because they did not end.
 
     Example:
         >>> evaluation = Evaluation(np.array([1.0, 3.0]), np.array([10, 20]), seed=0, deterministic=True)
@@ -39,6 +42,7 @@ class Evaluation:
     lengths: Int[np.ndarray, "episodes"] = field(repr=False)
     seed: int
     deterministic: bool
+    cut: int = 0
 
     @property
     def episodes(self) -> int:
@@ -69,6 +73,7 @@ class Evaluation:
             "episodes": self.episodes,
             "seed": self.seed,
             "deterministic": self.deterministic,
+            "cut": self.cut,
         }
 
 
@@ -95,8 +100,12 @@ def evaluate(
     seed: int,
     deterministic: bool = True,
     should_stop: Callable[[], bool] = bool,
+    max_steps: int | None = None,
 ) -> Evaluation:
     """Play whole episodes with fixed parameters; normaliser statistics among them stay as they are.
+
+    An episode that lost a transition is played again. A row whose agent does not act while the others play their
+    episodes plays none; the others play its share.
 
     Args:
         agent: its parameters are arrays of `backend`.
@@ -107,35 +116,98 @@ def evaluate(
         seed: of the env's reset and of sampling, 0..2**63-1.
         deterministic: take the mode of the policy's distribution instead of sampling.
         should_stop: asked before every step; True ends the evaluation.
+        max_steps: an episode that is not over by then is cut off, counts as it stands, and the row's next one begins in
+            the midst of it. By default 10,000, or twice the env's own time limit where that is more.
 
     Raises:
         EvaluationStopped: `should_stop` said so.
+        EnvError: the env failed, or no agent of it ever acted.
         UnsupportedError: the policy reads an input that the env does not give.
     """
     player = _Player(agent, backend, env, seed, deterministic)
-    rows = env.spec.rows
-    left = shares(episodes, rows)
-    returns, lengths = np.zeros(rows), np.zeros(rows, np.int64)
-    finished: list[list[tuple[float, int]]] = [[] for _ in range(rows)]
-    while left.any():
+    score = _Score(env.spec, episodes, max_steps or max(MAX_STEPS, 2 * (env.spec.max_episode_steps or 0)))
+    while score.goes_on():
         if should_stop():
             raise EvaluationStopped
-        reward, done = player.step()
-        returns += reward
-        lengths += 1
-        for row in np.flatnonzero(done):
-            if left[row]:
-                left[row] -= 1
-                finished[row].append((float(returns[row]), int(lengths[row])))
-        returns[done] = 0.0
-        lengths[done] = 0
-    played = [episode for row in finished for episode in row]
-    return Evaluation(
-        np.array([episode[0] for episode in played], np.float64),
-        np.array([episode[1] for episode in played], np.int64),
-        seed=seed,
-        deterministic=deterministic,
-    )
+        score.add(player.step())
+    return score.evaluation(seed, deterministic)
+
+
+class _Step(NamedTuple):
+    """What one step brought each row: its reward, whether its episode ended, whether the step counts."""
+
+    reward: Float[np.ndarray, "rows"]
+    done: Bool[np.ndarray, "rows"]
+    active: Bool[np.ndarray, "rows"]
+
+
+class _Score:
+    """Follows the rows until each has played its share."""
+
+    def __init__(self, spec: VectorEnvSpec, episodes: int, max_steps: int) -> None:
+        self._id, self._max_steps, self._steps = spec.id, max_steps, 0
+        self._left = shares(episodes, spec.rows)
+        self._returns, self._lengths = np.zeros(spec.rows), np.zeros(spec.rows, np.int64)
+        self._idle = np.zeros(spec.rows, np.int64)
+        self._takes_part = np.zeros(spec.rows, np.bool_)
+        self._finished: list[list[tuple[float, int]]] = [[] for _ in range(spec.rows)]
+        self._cut = 0
+
+    def goes_on(self) -> bool:
+        """Whether a row has still to play. Those that no longer act hand what is left over to those that do.
+
+        Raises:
+            EnvError: no agent ever acted.
+        """
+        left, takes_part = self._left, self._takes_part
+        if not left.any():
+            return False
+        if (takes_part & (left > 0)).any():
+            return True
+        if takes_part.any():
+            owed = int(left.sum())
+            left[...] = 0
+            left[takes_part] = shares(owed, int(takes_part.sum()))
+            return True
+        if self._steps < self._max_steps:
+            return True
+        if not any(self._finished):
+            raise EnvError(
+                f"{self._id}: no agent was active for {self._steps} steps, so there is no episode to judge by"
+            )
+        return False
+
+    def add(self, step: _Step) -> None:
+        """Count one step of every row."""
+        reward, done, active = step
+        self._steps += 1
+        self._returns += reward
+        self._lengths += 1
+        if active.all():
+            self._takes_part[...] = True
+            self._idle[...] = 0
+        else:
+            done = done & active
+            self._returns[~active] = 0.0
+            self._lengths[~active] = 0
+            self._idle = np.where(active, 0, self._idle + 1)
+            self._takes_part = (self._takes_part | active) & (self._idle < self._max_steps)
+        overlong = ~done & (self._lengths >= self._max_steps)
+        over = done | overlong
+        for row in np.flatnonzero(over & (self._left > 0)):
+            self._left[row] -= 1
+            self._cut += int(overlong[row])
+            self._finished[row].append((float(self._returns[row]), int(self._lengths[row])))
+        self._returns[over] = 0.0
+        self._lengths[over] = 0
+
+    def evaluation(self, seed: int, deterministic: bool) -> Evaluation:
+        """What was played, row by row."""
+        played = [episode for row in self._finished for episode in row]
+        returns, lengths = ([episode[i] for episode in played] for i in (0, 1))
+        return Evaluation(
+            np.array(returns, np.float64), np.array(lengths, np.int64), seed, deterministic, cut=self._cut
+        )
 
 
 class _Player:
@@ -146,46 +218,21 @@ class _Player:
         self._agent, self._backend, self._env = agent, backend, env
         self._actor = make_actor(agent.policy, backend, deterministic=deterministic)
         self._rng = np.random.default_rng(seed)
-        self._slots = EnvBuffers.allocate(spec, 2)
+        self._slots = EnvBuffers.allocate(spec, 2, getattr(env, "allocate", np.zeros))
+        self._inputs = PolicyInputs.of(agent.policy.inputs, spec, self._slots)
+        self._inputs.reset[0] = True
+        self._carry: Tree = backend.to_device(agent.policy.initial_carry(spec.rows))
         env.bind(self._slots)
         env.reset(seed)
-        self._reset = np.ones(spec.rows, np.bool_)
-        self._carry: Tree = backend.to_device(agent.policy.initial_carry(spec.rows))
-        self._names = agent.policy.inputs | ({"action_mask"} if spec.action_mask else set())
-        dtype = np.float32 if spec.action.dtype.kind == "f" else np.int64
-        self._previous = {
-            "previous_action": np.zeros((spec.rows, *spec.action.shape), dtype),
-            "previous_reward": np.zeros(spec.rows, np.float32),
-        }
-        self._check_inputs()
 
-    def _check_inputs(self) -> None:
-        slots, spec = self._slots, self._env.spec
-        absent = {name for name in self._names - set(self._previous) if getattr(slots, name, None) is None}
-        if bad := sorted(absent | (self._names - _INPUTS)):
-            raise UnsupportedError(f"the policy reads {', '.join(bad)}, which the env {spec.id} does not give")
-
-    def step(self) -> tuple[Float[np.ndarray, "rows"], np.ndarray[Any, Any]]:
-        """Act once in every row; gives rewards and where episodes ended."""
-        acted = self._act()
+    def step(self) -> _Step:
+        """Act once in every row."""
+        inputs, slots = self._inputs, self._slots
+        params, policy, reset = self._agent.params, self._agent.policy, inputs.reset[0]
+        acted = call_actor(self._actor, self._backend, policy, params, inputs.at(0), self._carry, reset, self._rng)
         self._carry = acted["carry"]
         self._env.step(acted["env_action"], 1)
-        slots = self._slots
-        reward = slots.reward[1].copy()
-        self._reset = slots.terminated[1] | slots.truncated[1]
-        self._previous["previous_action"][...] = acted["action"]
-        self._previous["previous_action"][self._reset] = 0
-        self._previous["previous_reward"][...] = np.where(self._reset, 0.0, reward)
-        slots.wrap()
-        return reward, self._reset
-
-    def _act(self) -> Acted:
-        inputs = {name: self._input(name) for name in self._names}
-        params, rng = self._agent.params, self._rng
-        return call_actor(self._actor, self._backend, params, inputs, self._carry, self._reset, rng)
-
-    def _input(self, name: str) -> np.ndarray[Any, Any]:
-        if name in self._previous:
-            return self._previous[name]
-        value: np.ndarray[Any, Any] = getattr(self._slots, name)[0]
-        return value[self._env.spec.row_env] if name == "global_state" else value
+        inputs.follow(1, acted["action"])
+        step = _Step(slots.reward[1].copy(), slots.terminated[1] | slots.truncated[1], slots.active[0].copy())
+        inputs.wrap()
+        return step

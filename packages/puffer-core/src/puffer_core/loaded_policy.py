@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool
 
 from puffer_core.acting import call_actor, make_actor
-from puffer_core.arrays import Tree
+from puffer_core.arrays import Tree, named_leaves
 from puffer_core.checkpoint import load
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent, PolicyInterface
@@ -17,6 +17,8 @@ from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, Us
 from puffer_core.layout import Layout
 from puffer_core.manifest import Manifest, PolicyEntry
 from puffer_core.plugins import PluginHost, Provided
+from puffer_core.policy_inputs import assign, no_action
+from puffer_core.values import encoded, one_or_many
 
 
 def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]:
@@ -83,8 +85,8 @@ class LoadedPolicy:
         """The action on one observation, or an action for each of a batch; in the env's own form.
 
         Args:
-            observation: one value of the env's space, or an array of them `[rows, ...]`. The rows of one batch are
-                separate episodes; their number stays the same until `reset`.
+            observation: one value of the env's space, or several: a list, or stacked in an array `[rows, ...]` (for a
+                nested space in the leaves). Several are separate episodes; their number stays the same until `reset`.
             action_mask: True for valid actions, `[actions]` or `[rows, actions]`, if it was trained with masks.
             global_state: likewise `[...]` or `[rows, ...]`.
             previous_reward: the reward of the last step, for a policy that reads it; 0 where None.
@@ -93,18 +95,22 @@ class LoadedPolicy:
             ShapeError: the observation does not fit the space, or the number of rows changed.
             UnsupportedError: the policy reads an input that was not given.
         """
-        batch, single = self._batch(observation)
-        rows = len(batch)
+        layout = self.interface.observation
+        values, single = one_or_many(layout, observation)
+        rows = len(values)
         if rows != self._rows:
             self._begin(rows)
         given = {"action_mask": action_mask, "global_state": global_state, "previous_reward": previous_reward}
+        batch = layout.split(encoded(layout, values))
         inputs = self._inputs(batch, {name: _rows(value, single) for name, value in given.items() if value is not None})
-        params, rng = self.agent.params, self._rng
-        acted = call_actor(self._actor, self._backend, params, inputs, self._carry, self._reset, rng)
+        agent, rng = self.agent, self._rng
+        acted = call_actor(
+            self._actor, self._backend, agent.policy, agent.params, inputs, self._carry, self._reset, rng
+        )
         self._carry = acted["carry"]
         self._reset = np.zeros(rows, np.bool_)
-        self._previous_action = np.array(acted["action"])
-        return acted["env_action"][0] if single else acted["env_action"]
+        assign(self._previous_action, acted["action"])
+        return self._values(acted["env_action"], single)
 
     def reset(self, rows: Any = None) -> None:
         """The next observation starts an episode: in every row, or in those where a bool array `[rows]` is True."""
@@ -115,7 +121,8 @@ class LoadedPolicy:
         if rows.shape != (self._rows,):
             raise ShapeError(f"reset of rows {rows.shape}: the last batch had {self._rows} rows")
         self._reset = self._reset | rows
-        self._previous_action[rows] = 0
+        for _, leaf in named_leaves(self._previous_action):
+            leaf[rows] = 0
 
     def _begin(self, rows: int) -> None:
         if self._rows:
@@ -123,27 +130,20 @@ class LoadedPolicy:
                 f"got {rows} observations, and {self._rows} before",
                 remedy="call reset() before another number of episodes begins",
             )
-        action = self.interface.action
         self._rows = rows
         self._reset = np.ones(rows, np.bool_)
         self._carry = self._backend.to_device(self.agent.policy.initial_carry(rows))
-        dtype = np.float32 if action.dtype.kind == "f" else np.int64
-        self._previous_action = np.zeros((rows, *action.shape), dtype)
+        self._previous_action = no_action(self.interface.action, rows)
 
-    def _batch(self, observation: Any) -> tuple[Shaped[np.ndarray, "rows *observation"], bool]:
-        """Observations as the policy sees them, and whether there was but one."""
-        layout = self.interface.observation
-        shape = np.shape(observation)
-        if shape[len(shape) - len(layout.shape) :] != layout.shape or len(shape) > len(layout.shape) + 1:
-            raise ShapeError(f"an observation has shape {shape}, expected {layout.shape} or (rows, *{layout.shape})")
-        single = len(shape) == len(layout.shape)
-        values = [observation] if single else observation
-        batch = np.zeros((len(values), *layout.shape), layout.dtype)
-        for row, value in enumerate(values):
-            layout.encode(value, batch[row, ...])
-        return batch, single
+    def _values(self, env_action: np.ndarray[Any, Any], single: bool) -> Any:
+        """Actions in the env's own form."""
+        layout = self.interface.action
+        if not layout.is_nested:
+            return env_action[0] if single else env_action
+        values = layout.structures(env_action)
+        return values[0] if single else values
 
-    def _inputs(self, batch: np.ndarray[Any, Any], given: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+    def _inputs(self, batch: Tree, given: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
         present: dict[str, Any] = {
             "observation": batch,
             "previous_action": self._previous_action,

@@ -52,6 +52,7 @@ def test_figures_are_those_of_the_episodes(plans: ModuleType) -> None:
         "episodes": 20,
         "seed": 0,
         "deterministic": True,
+        "cut": 0,
     }
 
 

@@ -12,12 +12,14 @@ from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.layout import Layout
 
-Inputs: TypeAlias = Mapping[str, Array]
+Inputs: TypeAlias = Mapping[str, Tree]
 """What a policy may ask for, by name, each `[time, rows, ...]`: `observation`, `action_mask`, `global_state`
-(one entry a row), `previous_action`, `previous_reward`; a trainer may add its own, such as `action` for a critic."""
+(one entry a row), `previous_action`, `previous_reward`; a trainer may add its own, such as `action` for a critic.
+An observation or action of a nested space is a dict of such arrays, by the leaf names of its layout (`pos.x`)."""
 
 Outputs: TypeAlias = dict[str, Array]
-"""Named arrays `[time, rows, ...]`: `logits`, or `mean` and `log_std`; `value`; whatever else a trainer asked for."""
+"""Named arrays `[time, rows, ...]`: `logits`, or `mean` and `log_std` (of a nested action space those of each leaf, such
+as `logits.gear`); `value`; whatever else a trainer asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,13 +24,17 @@ class Rollout(TypedDict):
     T steps of N rows. `inputs` and `reset` have T+1 entries, for the observation after the last step is there too.
 
     Keys:
-        inputs: name to `[T+1, N, ...]`, every input that the policy asked for.
-        reset: bool `[T+1, N]`, True where an episode starts.
+        inputs: name to `[T+1, N, ...]`, every input that the policy asked for; a nested observation or action is a
+            dict of those, by leaf name.
+        reset: bool `[T+1, N]`, True where an episode starts: after one that ended, and after a transition that did not
+            count.
         carry: recurrent state before step 0, arrays `[N, ...]`.
-        action: `[T, N, ...]`, as the distribution gave it (before scaling and clipping for the env).
+        action: `[T, N, ...]`, as the distribution gave it (before scaling and clipping for the env); a dict by leaf
+            name where the action space is nested.
         outputs: name to `[T, N, ...]`, what the behaviour policy computed when it acted, without the
             distribution's parameters: `value` and the like.
         log_prob: `[T, N]`, of `action` under the behaviour policy, nats.
+        version: int64 `[T, N]`, which parameters acted: the number of the `collect` call that gave them, from 1.
         last_outputs: name to `[N, ...]`, the same outputs at step T, to bootstrap from.
         final_outputs: name to `[T, N, ...]`, the same at `final_observation` where the step was truncated, else 0.
         reward: `[T, N]`, of each step.
@@ -39,12 +43,13 @@ class Rollout(TypedDict):
         active: bool `[T, N]`, False where a transition must not be learned from.
     """
 
-    inputs: dict[str, Array]
+    inputs: dict[str, Tree]
     reset: Array
     carry: Tree
-    action: Array
+    action: Tree
     outputs: dict[str, Array]
     log_prob: Array
+    version: Array
     last_outputs: dict[str, Array]
     final_outputs: dict[str, Array]
     reward: Array

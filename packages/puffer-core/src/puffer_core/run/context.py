@@ -123,7 +123,7 @@ class RunContext:
         if self._collector is not None:
             raise UnsupportedError("the run's collector was asked for twice; a trainer collects with one")
         collector = HostCollector(
-            self.vector_env,
+            [self.vector_env],
             policy,
             backend=self.backend,
             horizon=horizon,

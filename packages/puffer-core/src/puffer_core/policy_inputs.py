@@ -1,0 +1,168 @@
+"""What a policy reads at every step, over the slots of an env."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from puffer_core.arrays import Tree, map_tree, named_leaves
+from puffer_core.contracts.env import EnvBuffers, VectorEnvSpec
+from puffer_core.errors import UnsupportedError
+from puffer_core.layout import Layout
+
+
+def no_action(action: Layout, *lead: int) -> Tree:
+    """Zeros like the actions that a distribution gives: float32 for a box, else int64; a dict for a nested space.
+
+    Example:
+        >>> from gymnasium.spaces import Box, Dict, Discrete
+        >>> no_action(Layout.of(Dict(gear=Discrete(4), speed=Box(0, 9, (), int))), 2)
+        {'gear': array([0, 0]), 'speed': array([0., 0.], dtype=float32)}
+    """
+    parts = {
+        leaf.name: np.zeros((*lead, *leaf.shape), np.float32 if leaf.kind == "box" else np.int64)
+        for leaf in action.leaves
+    }
+    return parts if action.is_nested else parts[""]
+
+
+def assign(target: Tree, value: Tree) -> None:
+    """Write `value` into the array `target`, or leaf by leaf where it is a dict of arrays."""
+    if isinstance(target, dict):
+        for name, leaf in target.items():
+            leaf[...] = value[name]
+    else:
+        target[...] = value
+
+
+class PolicyInputs:
+    """Every input of a policy at every slot: views of the env's slots where the env writes them, own arrays elsewhere.
+
+    Views are made once, here: a step makes none.
+
+    Args:
+        spec: of the env.
+        slots: of the env.
+        arrays: name to `[slots, rows, ...]` (`[slots, envs, ...]` for `global_state`); a nested observation or action
+            is a dict of those by leaf name.
+        reset: where an episode starts.
+    """
+
+    def __init__(
+        self, spec: VectorEnvSpec, slots: EnvBuffers, arrays: dict[str, Tree], reset: Bool[np.ndarray, "slots rows"]
+    ) -> None:
+        self.spec, self.slots, self.arrays, self.reset = spec, slots, arrays, reset
+        self._views = [map_tree(lambda x, t=t: x[t], arrays) for t in range(slots.slots)]
+        rows = np.arange(spec.rows)
+        self._spreads_state = "global_state" in arrays and not np.array_equal(spec.row_env, rows)
+
+    @classmethod
+    def of(cls, names: Set[str], spec: VectorEnvSpec, slots: EnvBuffers) -> PolicyInputs:
+        """The inputs of these names, and the action mask where there is one.
+
+        Raises:
+            UnsupportedError: the env does not give one of them.
+        """
+        wanted = set(names) | ({"action_mask"} if spec.action_mask else set())
+        lead = (slots.slots, spec.rows)
+        own = {"previous_action": no_action(spec.action, *lead), "previous_reward": np.zeros(lead, np.float32)}
+        given = own | {name: getattr(slots, name) for name in ("observation", "action_mask", "global_state")}
+        if missing := sorted(name for name in wanted if given.get(name) is None):
+            raise UnsupportedError(
+                f"the policy reads {', '.join(missing)}, which the env {spec.id} does not give; it gives "
+                f"{', '.join(sorted(name for name, array in given.items() if array is not None))}"
+            )
+        arrays: dict[str, Tree] = {name: given[name] for name in sorted(wanted)}
+        for name, layout in (("observation", spec.observation), ("global_state", spec.global_state)):
+            if name in arrays and layout is not None:
+                arrays[name] = layout.split(arrays[name])
+        return cls(spec, slots, arrays, np.zeros(lead, np.bool_))
+
+    def part(self, spec: VectorEnvSpec, rows: slice, envs: slice) -> PolicyInputs:
+        """The same arrays, narrowed to the rows of one of several envs."""
+        arrays = {
+            name: map_tree(lambda x, place=envs if name == "global_state" else rows: x[:, place], array)
+            for name, array in self.arrays.items()
+        }
+        return PolicyInputs(spec, self.slots.part(rows, envs), arrays, self.reset[:, rows])
+
+    def at(self, slot: int) -> Mapping[str, Tree]:
+        """The inputs of one step, name to `[rows, ...]`; not to be changed."""
+        inputs: dict[str, Tree] = self._views[slot]
+        if self._spreads_state:
+            inputs = inputs | {"global_state": map_tree(lambda x: x[self.spec.row_env], inputs["global_state"])}
+        return inputs
+
+    def whole(self) -> dict[str, Tree]:
+        """The inputs of all steps, name to `[slots, rows, ...]`."""
+        inputs = dict(self.arrays)
+        if self._spreads_state:
+            inputs["global_state"] = map_tree(lambda x: x[:, self.spec.row_env], inputs["global_state"])
+        return inputs
+
+    def follow(self, slot: int, action: Tree) -> None:
+        """Bring `slot` up to date after the step that led there.
+
+        An episode starts where one ended, and where the transition did not count: the row was dead, or its env failed.
+
+        Args:
+            slot: that the env has just written.
+            action: that it was given, as the distribution gave it.
+        """
+        slots, starts = self.slots, self.reset[slot]
+        np.logical_or(slots.terminated[slot], slots.truncated[slot], out=starts)
+        np.logical_or(starts, ~slots.active[slot - 1], out=starts)
+        view = self._views[slot]
+        if "previous_action" in view:
+            assign(view["previous_action"], action)
+            for _, leaf in named_leaves(view["previous_action"]):
+                leaf[starts] = 0
+        if "previous_reward" in view:
+            view["previous_reward"][...] = np.where(starts, 0.0, slots.reward[slot])
+
+    def at_end(self, slot: int, ended: Bool[np.ndarray, "rows"], action: Tree) -> dict[str, Tree]:
+        """The inputs that ended episodes ended with; those of other rows are of the present.
+
+        Args:
+            slot: where the next episode begins.
+            ended: rows whose episode did.
+            action: that ended them.
+        """
+        inputs, slots, spec = dict(self.at(slot)), self.slots, self.spec
+        if "observation" in inputs:
+            now, last = slots.observation[slot], slots.final_observation[slot]
+            inputs["observation"] = spec.observation.split(np.where(_beside(ended, now), last, now))
+        if "global_state" in inputs and slots.global_state is not None and slots.final_global_state is not None:
+            now, last = slots.global_state[slot][spec.row_env], slots.final_global_state[slot][spec.row_env]
+            assert spec.global_state is not None
+            inputs["global_state"] = spec.global_state.split(np.where(_beside(ended, now), last, now))
+        if "previous_action" in inputs:
+            inputs["previous_action"] = action
+        if "previous_reward" in inputs:
+            inputs["previous_reward"] = slots.reward[slot]
+        return inputs
+
+    def wrap(self) -> None:
+        """Copy the last slot into slot 0, where the next rollout goes on."""
+        self.slots.wrap()
+        self.reset[0] = self.reset[-1]
+        for name in ("previous_action", "previous_reward"):
+            if name in self.arrays:
+                assign(self._views[0][name], self._views[-1][name])
+
+    def last(self) -> dict[str, Tree]:
+        """The inputs of the last slot, for a state; `restore_last` takes them back."""
+        return {**self._views[-1], "active": self.slots.active[-1], "reset": self.reset[-1]}
+
+    def restore_last(self, state: Mapping[str, Tree]) -> None:
+        """Make the last slot what `last` gave."""
+        for name, target in self.last().items():
+            assign(target, state[name])
+
+
+def _beside(flags: Bool[np.ndarray, "rows"], rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Flags with axes to broadcast against `[rows, ...]`."""
+    return flags.reshape(-1, *(1,) * (rows.ndim - 1))
