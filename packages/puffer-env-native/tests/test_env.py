@@ -53,6 +53,7 @@ class Fields(NativeEnv):
 def test_fields_have_their_types() -> None:
     dtypes = {field.name: field.dtype.name for field in Fields.FIELDS}
     assert dtypes == {
+        "max_episode_steps": "int64",
         "random_state": "uint64",
         "elapsed": "int32",
         "plain": "float64",

@@ -11,7 +11,18 @@ import pytest
 from puffer_core.specs import import_target
 from puffer_env_native import plugin
 
-NAMES = ["cartpole", "pendulum", "probe-action-reward", "probe-constant-reward", "probe-observation-reward"]
+NAMES = [
+    "acrobot",
+    "cartpole",
+    "gridworld",
+    "gridworld-masked",
+    "mountain_car",
+    "mountain_car_continuous",
+    "pendulum",
+    "probe-action-reward",
+    "probe-constant-reward",
+    "probe-observation-reward",
+]
 
 
 def test_the_entry_point_is_the_plugin() -> None:
@@ -19,7 +30,7 @@ def test_the_entry_point_is_the_plugin() -> None:
     assert entry.load() is plugin
 
 
-def test_the_five_envs_are_registered() -> None:
+def test_every_env_is_registered() -> None:
     assert sorted(spec.name for spec in plugin.puffer_envs()) == NAMES
 
 
@@ -28,6 +39,7 @@ def test_each_target_gives_a_batch(spec: object) -> None:
     env = import_target(spec.target)(2)
     assert env.spec.rows == 2
     assert env.spec.snapshot is ("snapshot" in spec.capabilities)
+    assert env.spec.action_mask is ("action-mask" in spec.capabilities)
 
 
 def test_the_plugin_module_imports_nothing_heavy() -> None:

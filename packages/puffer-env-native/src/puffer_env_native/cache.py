@@ -16,7 +16,7 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
@@ -88,11 +88,11 @@ def fingerprint(env_class: type[NativeEnv]) -> str:
     table = Table(env_class)
     leaf = table.action_leaf
     ingredients.add(repr((table.columns, leaf.kind, leaf.sizes, leaf.start)))
-    for name in sorted(set(dir(env_class)) - {"render"}):
-        value = getattr(env_class, name)
-        if isinstance(value, FunctionType) or (isinstance(value, (bool, int, float)) and name not in table.index):
-            ingredients.add(name)
-            ingredients.value(value, ())
+    constants = {name: getattr(env_class, name) for name in dir(env_class) if name not in table.index}
+    numbers = {name: value for name, value in constants.items() if isinstance(value, (bool, int, float))}
+    for name, value in {**table.methods, **numbers}.items():
+        ingredients.add(name)
+        ingredients.value(value, ())
     return ingredients.hash.hexdigest()
 
 
@@ -130,7 +130,7 @@ class _Ingredients:
         elif isinstance(value, np.ndarray):
             self.add(repr((value.dtype, value.shape)))
             self.hash.update(value.tobytes())
-        elif isinstance(value, (type, BuiltinFunctionType)):
+        elif hasattr(value, "__qualname__"):  # classes and what is not written in Python, ufuncs and the like
             self.add(f"{value.__module__}.{value.__qualname__}")
         elif isinstance(value, (tuple, list)):
             self.add(type(value).__name__)

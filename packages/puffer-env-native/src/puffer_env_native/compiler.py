@@ -74,13 +74,7 @@ def compile_env(env_class: type[NativeEnv]) -> ObjectFile:
     """
     name = f"{env_class.__module__}.{env_class.__qualname__}"
     table, functions = Table(env_class), Functions()
-    methods = {
-        attribute: functions.twin(method)
-        for attribute in dir(env_class)
-        if isinstance(method := getattr(env_class, attribute), FunctionType)
-        and not attribute.startswith("__")
-        and attribute != "render"
-    }
+    methods = {attribute: functions.twin(method) for attribute, method in table.methods.items()}
     rows = RowsType(table, EnvType(table, methods))
     module = llvm.parse_assembly("")
     try:

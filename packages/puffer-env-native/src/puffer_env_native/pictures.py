@@ -13,6 +13,7 @@ from puffer_core.errors import UnsupportedError
 
 Picture: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 Colour: TypeAlias = tuple[int, int, int]
+Point: TypeAlias = tuple[float, float]
 
 SIZE = 320
 """Pixels along each edge of a drawing."""
@@ -51,8 +52,8 @@ def cartpole(position: float, angle: float, edge: float) -> UInt8[np.ndarray, "h
         >>> cartpole(0.0, 0.1, edge=2.4).shape
         (320, 320, 3)
     """
-    canvas = _Canvas(-1.25 * edge, 1.25 * edge, bottom=-1.25 * edge)
-    canvas.line([(-edge, 0), (edge, 0)], INK, 0.03)
+    canvas = _Canvas(-1.25 * edge, 1.25 * edge, bottom=-0.85 * edge)
+    canvas.line([(-edge, 0.0), (edge, 0.0)], INK, 0.03)
     for end in (-edge, edge):
         canvas.line([(end, -0.1), (end, 0.1)], RED, 0.05)
     canvas.box((position - 0.35, -0.15), (position + 0.35, 0.2), INK)
@@ -71,9 +72,9 @@ def pendulum(angle: float) -> UInt8[np.ndarray, "height width 3"]:
     """
     canvas = _Canvas(-1.3, 1.3, bottom=-1.3)
     end = (-math.sin(angle), math.cos(angle))
-    canvas.line([(0, 0), end], RED, 0.16)
+    canvas.line([(0.0, 0.0), end], RED, 0.16)
     canvas.disc(end, 0.08, RED)
-    canvas.disc((0, 0), 0.06, INK)
+    canvas.disc((0.0, 0.0), 0.06, INK)
     return canvas.picture()
 
 
@@ -85,7 +86,7 @@ def acrobot(first: float, second: float) -> UInt8[np.ndarray, "height width 3"]:
         (320, 320, 3)
     """
     canvas = _Canvas(-2.2, 2.2, bottom=-2.2)
-    canvas.line([(-2.2, 1), (2.2, 1)], GREEN, 0.03)
+    canvas.line([(-2.2, 1.0), (2.2, 1.0)], GREEN, 0.03)
     joint = (math.sin(first), -math.cos(first))
     end = (joint[0] + math.sin(first + second), joint[1] - math.cos(first + second))
     for start, stop, colour in (((0.0, 0.0), joint, INK), (joint, end, BLUE)):
@@ -119,7 +120,7 @@ def _height(position: float) -> float:
     return 0.45 * math.sin(3 * position) + 0.55
 
 
-def _placed(position: float, slope: float, point: tuple[float, float]) -> tuple[float, float]:
+def _placed(position: float, slope: float, point: Point) -> Point:
     """A point of the car, where the car stands."""
     x, y = point
     cosine, sine = math.cos(slope), math.sin(slope)
@@ -143,19 +144,19 @@ class _Canvas:
         self._half: Callable[[Any], Any] = lambda image: image.resize((SIZE, SIZE), Image.Resampling.BOX)
         self._draw = ImageDraw.Draw(self._image)
 
-    def _at(self, point: tuple[float, float]) -> tuple[float, float]:
+    def _at(self, point: Point) -> Point:
         return (point[0] - self._left) * self._scale, 2 * SIZE - (point[1] - self._bottom) * self._scale
 
-    def line(self, points: list[tuple[float, float]], colour: Colour, width: float) -> None:
+    def line(self, points: list[Point], colour: Colour, width: float) -> None:
         self._draw.line([self._at(p) for p in points], colour, round(width * self._scale), joint="curve")
 
-    def shape(self, points: list[tuple[float, float]], colour: Colour) -> None:
+    def shape(self, points: list[Point], colour: Colour) -> None:
         self._draw.polygon([self._at(p) for p in points], colour)
 
-    def box(self, lower: tuple[float, float], upper: tuple[float, float], colour: Colour) -> None:
+    def box(self, lower: Point, upper: Point, colour: Colour) -> None:
         self.shape([lower, (upper[0], lower[1]), upper, (lower[0], upper[1])], colour)
 
-    def disc(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
+    def disc(self, centre: Point, radius: float, colour: Colour) -> None:
         x, y = self._at(centre)
         r = radius * self._scale
         self._draw.ellipse([x - r, y - r, x + r, y + r], colour)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,16 @@ class Table:
     @property
     def action_leaf(self) -> Leaf:
         return self.action.leaves[0]
+
+    @cached_property
+    def methods(self) -> dict[str, FunctionType]:
+        """The env's methods that compiled code may call; pictures are always drawn by plain Python."""
+        named = {name: getattr(self.env_class, name) for name in dir(self.env_class)}
+        return {
+            name: method
+            for name, method in named.items()
+            if isinstance(method, FunctionType) and not name.startswith("__") and name != "render"
+        }
 
     @cached_property
     def masked(self) -> bool:
