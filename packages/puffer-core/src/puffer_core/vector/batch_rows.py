@@ -14,12 +14,15 @@ import numpy as np
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout, Leaf
-from puffer_core.nesting import NestingError, assembled, columns
-from puffer_core.vector.rows import RowError
-from puffer_core.vector.rows import _suspicious as suspicious
+from puffer_core.nesting import NestingError, assembled
+from puffer_core.vector.columns import RowError, suspicious
+from puffer_core.vector.masks import KEY, MaskWriter, Shown
 
 Views: TypeAlias = "tuple[np.ndarray[Any, Any], ...]"
 """One array `[rows, *leaf.shape]` a leaf."""
+
+Rows: TypeAlias = "Sequence[int] | np.ndarray[Any, Any]"
+"""Numbers of some rows."""
 
 
 class BatchSlot(NamedTuple):
@@ -82,16 +85,17 @@ class BatchWriter:
     """Writes batches of observations, rewards and action masks, with the checks and messages of serial mode.
 
     Args:
-        observation: layout of one row.
-        mask_size: entries of an action mask.
+        shown: what the observations consist of.
+        layout: of what is seen of them.
+        action: layout of the actions.
         num_envs: rows of the batch.
     """
 
-    def __init__(self, observation: Layout, mask_size: int, num_envs: int) -> None:
-        self._space = observation.space
-        self._leaves = observation.leaves
-        self._whole = tuple(_repeated(leaf, num_envs) for leaf in observation.leaves)
-        self._mask_size = mask_size
+    def __init__(self, shown: Shown, layout: Layout, action: Layout, num_envs: int) -> None:
+        self._shown = shown
+        self._leaves = layout.leaves
+        self._whole = tuple(_repeated(leaf, num_envs) for leaf in layout.leaves)
+        self._masks = MaskWriter(action)
         self._num_envs = num_envs
 
     def observations(self, views: Views, batch: Any) -> None:
@@ -101,18 +105,19 @@ class BatchWriter:
             RowError: one row has another shape or kind of number, is no choice of the space, or holds NaN.
             ShapeError: the batch itself is not what the space's batches are.
         """
-        for leaf, whole, view, part in zip(self._leaves, self._whole, views, self._parts(batch), strict=True):
+        for leaf, whole, view, part in zip(self._leaves, self._whole, views, self._seen(batch), strict=True):
+            part = np.asarray(part)
             try:
                 whole.encode(part, view)
             except ShapeError as error:
                 raise _row_error(leaf, part, view, error) from None
             _check_nan(leaf, view, range(self._num_envs))
 
-    def rows(self, views: Views, batch: Any, rows: Sequence[int] | np.ndarray[Any, Any]) -> None:
+    def rows(self, views: Views, batch: Any, rows: Rows) -> None:
         """Some rows of a batch; what the others hold is not looked at. Raises as `observations` does."""
-        for leaf, view, part in zip(self._leaves, views, self._parts(batch), strict=True):
-            if len(part) != self._num_envs:
-                raise ShapeError(_misfit(f"got a batch of {len(part)}, expected {self._num_envs}"))
+        for leaf, view, part in zip(self._leaves, views, self._seen(batch), strict=True):
+            if np.shape(part)[:1] != (self._num_envs,):
+                raise ShapeError(_misfit(f"got a batch of shape {np.shape(part)}, expected {self._num_envs} rows"))
             for row in rows:
                 _encode(leaf, int(row), part[row], view)
             _check_nan(leaf, view, rows)
@@ -120,9 +125,9 @@ class BatchWriter:
     def row(self, views: Views, row: int, value: Any) -> None:
         """One row, from a value of the space itself. Raises as `observations` does."""
         try:
-            parts = [part for (part,) in columns(self._space, [value])]
-        except NestingError as error:
-            raise RowError(row, _misfit(error.message)) from None
+            parts = self._seen(value)
+        except ShapeError as error:
+            raise RowError(row, error.message) from None
         for leaf, view, part in zip(self._leaves, views, parts, strict=True):
             _encode(leaf, row, part, view)
             _check_nan(leaf, view, [row])
@@ -143,35 +148,48 @@ class BatchWriter:
             for row in np.flatnonzero(np.isnan(target)):
                 raise RowError(int(row), "the reward is NaN, expected a number")
 
-    def masks(self, target: np.ndarray[Any, Any] | None, infos: Mapping[str, Any], rows: Iterable[int] | None) -> None:
-        """Action masks from `infos["action_mask"]`, of all rows or of some.
+    def masks(
+        self, target: np.ndarray[Any, Any] | None, batch: Any, infos: Mapping[str, Any], rows: Rows | None = None
+    ) -> None:
+        """Action masks, of all rows or of some: from the observations, or from `infos["action_mask"]`.
 
         Raises:
-            RowError: one is missing or has another size.
+            RowError: one is missing, has another size, or allows nothing.
         """
-        if target is None:
+        if target is None or (rows is not None and not len(rows)):
             return
-        given = infos.get("action_mask")
-        array = np.asarray(given) if not isinstance(given, tuple) else None
-        if rows is None and array is not None and array.dtype != object and array.shape == target.shape:
-            target[...] = array
+        masks, where = self._given_masks(batch, infos)
+        if rows is None:
+            self._masks.write(target, masks, where)
             return
-        has = infos.get("_action_mask", np.full(self._num_envs, given is not None))
-        for row in range(self._num_envs) if rows is None else rows:
-            mask = _mask_of(given, row) if has[row] else np.zeros(0, np.bool_)
-            if mask.size != self._mask_size:
-                got = f"an action_mask of {mask.size} entries" if has[row] else "no action_mask"
-                raise RowError(int(row), f"got {got} in the info, expected {self._mask_size} entries")
-            target[row] = mask
-
-    def _parts(self, batch: Any) -> list[np.ndarray[Any, Any]]:
+        some = np.zeros((len(rows), target.shape[1]), np.bool_)
         try:
-            return [np.asarray(part) for (part,) in columns(self._space, [batch])]
+            self._masks.write(some, [masks[row] for row in rows], where)
+        except RowError as error:
+            raise RowError(int(rows[error.row]), error.message) from None
+        target[rows] = some
+
+    def _given_masks(self, batch: Any, infos: Mapping[str, Any]) -> tuple[Any, str]:
+        """One a row, and where they stood."""
+        if self._shown.mask:
+            parts = self._shown.columns([batch])[1]
+            return np.concatenate([np.reshape(part, (self._num_envs, -1)) for (part,) in parts], axis=1), "observation"
+        given, has = infos.get(KEY), infos.get(f"_{KEY}")
+        if isinstance(given, np.ndarray) and len(given) == self._num_envs and (has is None or np.all(has)):
+            return given, "info"
+        rows = [None] * self._num_envs if given is None else given
+        if isinstance(rows, tuple):
+            rows = list(zip(*rows, strict=True))
+        return [mask if has is None or has[row] else None for row, mask in enumerate(rows)], "info"
+
+    def _seen(self, batch: Any) -> list[Any]:
+        try:
+            return [part for (part,) in self._shown.columns([batch])[0]]
         except NestingError as error:
             raise ShapeError(_misfit(error.message)) from None
 
 
-def sparse(infos: Any, num_envs: int) -> list[tuple[int, dict[str, Any]]]:
+def sparse(infos: Any, num_envs: int) -> list[tuple[int, Mapping[str, Any]]]:
     """The infos of a vector env as (row, dict) of the rows that have any.
 
     `infos[key]` counts for the rows where `infos["_" + key]` is True; for all where there is no such mask. What is no
@@ -189,7 +207,7 @@ def sparse(infos: Any, num_envs: int) -> list[tuple[int, dict[str, Any]]]:
             continue
         for row, own in _entries(value, infos.get(f"_{key}"), num_envs):
             rows.setdefault(row, {})[key] = own
-    return sorted(rows.items())
+    return [(row, rows[row]) for row in sorted(rows)]
 
 
 def _entries(value: Any, mask: Any, num_envs: int) -> Iterable[tuple[int, Any]]:
@@ -199,13 +217,6 @@ def _entries(value: Any, mask: Any, num_envs: int) -> Iterable[tuple[int, Any]]:
     if np.shape(value)[:1] != (num_envs,):
         return [(0, value)]
     return [(int(row), value[row]) for row in (range(num_envs) if mask is None else np.flatnonzero(mask))]
-
-
-def _mask_of(given: Any, row: int) -> np.ndarray[Any, Any]:
-    """One row's mask: an array, or as MultiDiscrete has it a tuple of arrays."""
-    own = tuple(part[row] for part in given) if isinstance(given, tuple) else given[row]
-    parts = own if isinstance(own, tuple) else (own,)
-    return np.concatenate([np.ravel(part) for part in parts]).astype(np.bool_)
 
 
 def _repeated(leaf: Leaf, count: int) -> Leaf:
@@ -233,7 +244,7 @@ def _encode(leaf: Leaf, row: int, value: Any, view: np.ndarray[Any, Any]) -> Non
 
 
 def _check_nan(leaf: Leaf, view: np.ndarray[Any, Any], rows: Iterable[Any]) -> None:
-    if leaf.dtype.kind != "f" or not suspicious(np.ravel(view)):
+    if leaf.dtype.kind != "f" or not suspicious(view):
         return
     where = f"{leaf.name} of the observation" if leaf.path else "the observation"
     for row in rows:

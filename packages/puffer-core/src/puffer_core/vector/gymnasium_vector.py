@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NoReturn, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeAlias
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.vector.autoreset import Batch, restart_of, time_limit
 from puffer_core.vector.batch_rows import BatchSlot, BatchWriter, batch_slots, batched, sparse
+from puffer_core.vector.columns import RowError
 from puffer_core.vector.making import layout_of
-from puffer_core.vector.rows import RowError
+from puffer_core.vector.masks import KEY, shown
+from puffer_core.vector.plain import described, text
 from puffer_core.vector.serial import environment_seed
 
-Batch: TypeAlias = "gymnasium.vector.VectorEnv[Any, Any, Any]"
-Restart: TypeAlias = Literal["mask", "same", "next"]
-"""How an ended row begins again: `reset` with a mask, within the step, or with the step after, which is lost."""
+Said: TypeAlias = list[tuple[int, Mapping[str, Any]]]
+"""Infos as (row, dict)."""
 
-_RESTARTS: dict[AutoresetMode, Restart] = {
-    AutoresetMode.DISABLED: "mask",
-    AutoresetMode.SAME_STEP: "same",
-    AutoresetMode.NEXT_STEP: "next",
-}
 _FAULTS = (Exception, SystemExit)
 
 
@@ -71,14 +69,16 @@ class GymnasiumVectorEnv:
         self._pending: tuple[int, Any] | None = None
         self._over = np.zeros(num_envs, np.bool_)
         self._broken = False
-        self._env: Batch | None = self._guarded("init", make)
+        self._env: Batch | None = None
+        with self._faults("init"):
+            self._env = make()
         try:
             self._restart = self._check()
             self.spec = self._describe()
         except BaseException:
             self.close()
             raise
-        self._write = BatchWriter(self.spec.observation, self.spec.action.mask_size, num_envs)
+        self._write = BatchWriter(self._shown, self.spec.observation, self.spec.action, num_envs)
 
     def _check(self) -> Restart:
         env = self._env
@@ -86,19 +86,22 @@ class GymnasiumVectorEnv:
             raise EnvError(f"{self._id}: got {env!r}, expected a gymnasium.vector.VectorEnv")
         if env.num_envs != self._num_envs:
             raise EnvError(f"{self._id}: the vector env has {env.num_envs} environments, expected {self._num_envs}")
-        return _restart_of(env, self._id)
+        return restart_of(env, self._id)
 
     def _describe(self) -> VectorEnvSpec:
         env = self._open
         action = layout_of(self._id, "action", env.single_action_space)
-        masked = bool(action.mask_size) and "action_mask" in self._guarded("reset", lambda: env.reset(seed=0)[1])
+        self._shown = shown(env.single_observation_space, action)
+        masked = bool(self._shown.mask)
+        if action.mask_size and not masked:
+            masked = KEY in self._begun({"seed": 0})[1]
         return VectorEnvSpec.single_agent(
             id=self._id,
             num_envs=self._num_envs,
-            observation=layout_of(self._id, "observation", env.single_observation_space),
+            observation=layout_of(self._id, "observation", self._shown.seen),
             action=action,
             action_mask=masked,
-            max_episode_steps=_time_limit(env),
+            max_episode_steps=time_limit(env),
         )
 
     def bind(self, buffers: EnvBuffers) -> None:
@@ -132,9 +135,10 @@ class GymnasiumVectorEnv:
         self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         by_row = isinstance(self._open.unwrapped, SyncVectorEnv | AsyncVectorEnv)
         seeds: Any = self._seeds if by_row else self._seeds[0]
-        observation, infos = self._guarded("reset", lambda: self._open.reset(seed=seeds))
-        self._guarded("reset", lambda: self._write.observations(slot.leaves, observation))
-        self._guarded("reset", lambda: self._write.masks(slot.action_mask, infos, None))
+        observation, infos = self._begun({"seed": seeds})
+        with self._faults("reset"):
+            self._write.observations(slot.leaves, observation)
+            self._write.masks(slot.action_mask, observation, infos)
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
         """`send`, then `recv`.
@@ -155,7 +159,8 @@ class GymnasiumVectorEnv:
         self._slot(slot, first=1)
         env, actions = self._open, batched(self.spec.action, self._own_actions(action))
         begin = env.step_async if type(env) is AsyncVectorEnv else env.step
-        self._pending = slot, self._guarded("step", lambda: begin(actions))
+        with self._faults("step"):
+            self._pending = slot, begin(actions)
 
     def recv(self) -> Infos:
         """Wait for the step that `send` started, and write its slot.
@@ -167,39 +172,40 @@ class GymnasiumVectorEnv:
         if self._pending is None:
             raise UsageError(f"{self._id}: recv without a send before it")
         (slot, outcome), self._pending = self._pending, None
-        env = self._open
-        if type(env) is AsyncVectorEnv:
-            outcome = self._guarded("step", env.step_wait)
-        said: Infos = self._guarded("step", lambda: self._write_outcome(self._slots[slot], outcome))
+        env, said = self._open, list[tuple[int, Mapping[str, Any]]]()
+        with self._faults("step"):
+            if type(env) is AsyncVectorEnv:
+                outcome = env.step_wait()
+            said = self._write_outcome(self._slots[slot], outcome)
         return said
 
-    def _write_outcome(self, slot: BatchSlot, outcome: Any) -> Infos:
+    def _write_outcome(self, slot: BatchSlot, outcome: Any) -> Said:
         if not isinstance(outcome, tuple) or len(outcome) != 5:
-            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)
+            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else text(outcome)
             raise ShapeError(f"step gave {got}, expected observation, reward, terminated, truncated, info")
         observation, reward, terminated, truncated, infos = outcome
         self._write.observations(slot.leaves, observation)
         self._write.rewards(slot.reward, reward)
         slot.terminated[:], slot.truncated[:] = terminated, truncated
         if self._restart == "next":
-            return self._write_next_step(slot, infos)
+            return self._write_next_step(slot, observation, infos)
         done = slot.terminated | slot.truncated
         ended = np.flatnonzero(done)
         if not len(ended):
-            self._write.masks(slot.action_mask, infos, None)
+            self._write.masks(slot.action_mask, observation, infos)
             return sparse(infos, self._num_envs)
         if self._restart == "same":
+            self._write.masks(slot.action_mask, observation, infos)
             return self._write_same_step(slot, infos, ended)
         said = sparse(infos, self._num_envs)
+        self._write.masks(slot.action_mask, observation, infos, np.flatnonzero(~done))
         slot.final_observation[ended] = slot.observation[ended]
-        begun, begun_infos = self._open.reset(options={"reset_mask": done})
+        begun, begun_infos = self._begun({"options": {"reset_mask": done}})
         self._write.rows(slot.leaves, begun, ended)
-        if slot.action_mask is not None:
-            self._write.masks(slot.action_mask, infos, np.flatnonzero(~(slot.terminated | slot.truncated)))
-            self._write.masks(slot.action_mask, begun_infos, ended)
+        self._write.masks(slot.action_mask, begun, begun_infos, ended)
         return said
 
-    def _write_same_step(self, slot: BatchSlot, infos: Mapping[str, Any], ended: np.ndarray[Any, Any]) -> Infos:
+    def _write_same_step(self, slot: BatchSlot, infos: Mapping[str, Any], ended: np.ndarray[Any, Any]) -> Said:
         """The batch holds the first observations already; the last ones and their infos lie in the infos."""
         infos = dict(infos)
         has = infos.pop("_final_obs", np.ones(self._num_envs, np.bool_))
@@ -213,21 +219,20 @@ class GymnasiumVectorEnv:
                 self._write.row(slot.final_leaves, int(row), last[row])
         else:
             self._write.rows(slot.final_leaves, last, ended)
-        self._write.masks(slot.action_mask, infos, None)
         infos.pop("_final_info", None)
-        over = set(ended.tolist())
-        said = [(row, info) for row, info in sparse(infos, self._num_envs) if row not in over]
-        said += [(row, info) for row, info in sparse({"": last_infos}, self._num_envs) for info in info.values()]
-        return sorted(said, key=lambda pair: pair[0])
+        said = dict(sparse(infos, self._num_envs))  # for ended rows: of the reset, and what wrappers say of the step
+        for row, own in sparse({"step": last_infos}, self._num_envs):
+            said[row] = {**said.get(row, {}), **(own["step"] or {})}
+        return [(row, said[row]) for row in sorted(said) if said[row]]
 
-    def _write_next_step(self, slot: BatchSlot, infos: Mapping[str, Any]) -> Infos:
+    def _write_next_step(self, slot: BatchSlot, observation: Any, infos: Mapping[str, Any]) -> Said:
         """Rows that were over have begun anew; rows that are over now lose the transition that comes next."""
         begun, done = self._over, (slot.terminated | slot.truncated) & ~self._over
         slot.reward[begun] = 0.0
         slot.terminated[begun] = slot.truncated[begun] = False
         np.logical_not(done, out=slot.active)
         if slot.action_mask is not None:
-            self._write.masks(slot.action_mask, infos, np.flatnonzero(~done))
+            self._write.masks(slot.action_mask, observation, infos, np.flatnonzero(~done))
             slot.action_mask[done] = True
         if done.any():
             slot.final_observation[done] = slot.observation[done]
@@ -241,7 +246,9 @@ class GymnasiumVectorEnv:
         Raises:
             UnsupportedError: it was not.
         """
-        pictures = self._guarded("render", self._open.render) if self._open.render_mode == "rgb_array" else None
+        pictures: Any = None
+        with self._faults("render"):
+            pictures = self._open.render() if self._open.render_mode == "rgb_array" else None
         picture = pictures[0] if isinstance(pictures, tuple | list) and pictures else pictures
         if not isinstance(picture, np.ndarray) or picture.ndim != 3:
             raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
@@ -266,7 +273,8 @@ class GymnasiumVectorEnv:
         if isinstance(env, gymnasium.vector.VectorEnv):
             # The workers of one that failed may be dead or stuck: waiting for their answer would never end.
             dying = self._broken and isinstance(env.unwrapped, AsyncVectorEnv)
-            self._guarded("close", lambda: env.close(terminate=True) if dying else env.close())
+            with self._faults("close"):
+                env.close(terminate=True) if dying else env.close()
 
     @property
     def _open(self) -> Batch:
@@ -292,9 +300,17 @@ class GymnasiumVectorEnv:
             )
         return action.astype(layout.dtype)
 
-    def _guarded(self, phase: str, call: Callable[[], Any]) -> Any:
+    def _begun(self, arguments: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        with self._faults("reset"):
+            begun: Any = self._open.reset(**arguments)
+            if not isinstance(begun, tuple) or len(begun) != 2 or not isinstance(begun[1], Mapping):
+                raise ShapeError(f"reset gave {text(begun)}, expected (observation, infos) with a dict as infos")
+        return begun
+
+    @contextmanager
+    def _faults(self, phase: str) -> Iterator[None]:
         try:
-            return call()
+            yield
         except _FAULTS as error:
             self._fail(phase, error)
 
@@ -306,34 +322,5 @@ class GymnasiumVectorEnv:
         row = error.row if isinstance(error, RowError) else None
         who = f"a batch of {self._num_envs}" if row is None else f"environment {row} of {self._num_envs}"
         seeded = f", seed {self._seeds[row or 0]}" if self._seeds else ""
-        what = error.message if isinstance(error, ShapeError) else f"{type(error).__name__}: {error}"
+        what = error.message if isinstance(error, ShapeError) else described(error)
         raise EnvError(f"{self._id}: {who} failed in {phase}{seeded}: {what}") from error
-
-
-def _restart_of(env: Batch, id: str) -> Restart:
-    """How ended rows of `env` begin again."""
-    given = env.metadata.get("autoreset_mode")
-    try:
-        mode = AutoresetMode(given)
-    except ValueError:
-        raise EnvError(
-            f"{id}: metadata['autoreset_mode'] of {type(env).__name__} is {given!r}, expected one of "
-            f"{', '.join(str(known) for known in AutoresetMode)}",
-            remedy="set it to what the env does where an episode ends",
-        ) from None
-    if type(env) is SyncVectorEnv:
-        # In its own SAME_STEP, `final_obs` is the env's array, not a copy: an env that writes into it again loses it.
-        env.autoreset_mode = AutoresetMode.DISABLED
-        return "mask"
-    if type(env) is AsyncVectorEnv and mode is AutoresetMode.NEXT_STEP and env.shared_memory and env.worker is None:
-        return "mask"  # its workers forget that a row was over when they are told to reset it
-    return _RESTARTS[mode]
-
-
-def _time_limit(env: Batch) -> int | None:
-    if env.spec is not None:
-        limit = env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)
-    else:
-        first = next(iter(getattr(env.unwrapped, "envs", ())), None)
-        limit = first.spec.max_episode_steps if first is not None and first.spec else None
-    return None if limit is None else int(limit)
