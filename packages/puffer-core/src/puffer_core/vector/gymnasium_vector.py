@@ -14,7 +14,7 @@ from jaxtyping import Shaped, UInt8
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
-from puffer_core.vector.autoreset import Batch, restart_of, time_limit
+from puffer_core.vector.autoreset import Batch, Restart, restart_of, time_limit
 from puffer_core.vector.batch_rows import BatchSlot, BatchWriter, batch_slots, batched, sparse
 from puffer_core.vector.columns import RowError
 from puffer_core.vector.making import layout_of
