@@ -234,14 +234,15 @@ class EnvConformance:
             limit = player.env.spec.max_episode_steps
             if limit is None or limit > self.longest:
                 pytest.skip(f"the time limit is {limit}")
-            player.reset(seed=0)
+            acts = player.reset(seed=0)["active"][0]
             played = player.run(2 * limit + 1)
         length = np.zeros(played["reward"].shape[1], np.int64)
-        for ended in played["terminated"] | played["truncated"]:
-            length += 1
+        for ended, active in zip(played["terminated"] | played["truncated"], played["active"], strict=True):
+            length += acts
             late = (length >= limit) & ~ended
             assert not late.any(), f"an episode of row {late.argmax()} goes on after {limit} steps, its time limit"
-            length[ended] = 0
+            length[ended | ~active] = 0
+            acts = active
 
     # --- the rest of its life ---
 
