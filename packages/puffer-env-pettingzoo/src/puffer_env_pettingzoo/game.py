@@ -10,8 +10,9 @@ import numpy as np
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout
+from puffer_core.vector.masks import KEY
 from puffer_env_pettingzoo.errors import BrokenEnvError
-from puffer_env_pettingzoo.team import MASK, Agent, Team, TeamEnv
+from puffer_env_pettingzoo.team import Agent, Role, Team, TeamEnv
 from puffer_env_pettingzoo.turns import Turns
 
 _NUMBERS = (float, int, np.float64, np.float32)
@@ -63,7 +64,7 @@ class Game:
         """
         self.phase = "step"
         outcome = self.env.step(self._chosen(action))
-        observations, rewards, terminated, truncated, infos = _checked(outcome, 5)
+        observations, rewards, terminated, truncated, infos = checked(outcome, 5)
         self._check_known(rewards, terminated, truncated)
         buffers = self._buffers
         buffers.reward[slot] = 0.0
@@ -93,7 +94,7 @@ class Game:
 
     def _begin(self, seed: int | None, slot: int) -> None:
         self.phase = "reset"
-        observations, infos = _checked(self.env.reset(seed=seed), 2)
+        observations, infos = checked(self.env.reset(seed=seed), 2)
         self._over.clear()
         self._living = self._present()
         if not self._living:
@@ -117,45 +118,41 @@ class Game:
 
     def _write(self, observations: Mapping[Agent, Any], infos: Mapping[Agent, Any], slot: int) -> None:
         """What agents see now; nothing for those that are not there."""
-        buffers = self._buffers
+        buffers, masks = self._buffers, self._buffers.action_mask
         for agent, row in self._living.items():
-            self._observe(agent, row, observations, buffers.observation[slot, row, ...])
-            if buffers.action_mask is not None:
-                self._mask(agent, row, observations, infos, buffers.action_mask[slot, row])
+            mask = self._observe(agent, row, observations, buffers.observation[slot, row, ...])
+            if masks is not None:
+                self._write_mask(agent, self._team.of_row(row), mask, infos.get(agent) or {}, masks[slot, row])
         buffers.active[slot] = True
         if len(self._living) < len(self._team.row):
             absent = sorted(set(self._team.row.values()) - set(self._living.values()))
             buffers.active[slot, absent] = False
             buffers.observation[slot, absent] = 0
-            if buffers.action_mask is not None:
-                buffers.action_mask[slot, absent] = True
+            if masks is not None:
+                masks[slot, absent] = True
         if self._state:
             self._write_state(buffers.global_state, slot)
 
-    def _observe(self, agent: Agent, row: int, observations: Mapping[Agent, Any], target: np.ndarray[Any, Any]) -> None:
+    def _observe(self, agent: Agent, row: int, observations: Mapping[Agent, Any], target: np.ndarray[Any, Any]) -> Any:
+        """Write what an agent sees; gives the mask that is in it, None where there is none."""
         role = self._team.of_row(row)
-        value = _of(observations, agent, "observation")
         try:
-            role.write(value if role.unmask is None else role.unmask(value), target)
-        except (ShapeError, KeyError, TypeError) as error:
-            what = error.message if isinstance(error, ShapeError) else f"got {value!r}, which has no {error}"
-            raise BrokenEnvError(f"the observation does not fit its space: {what}", agent) from None
+            leaves, mask = role.take(_of(observations, agent, "observation"))
+            role.write(leaves, target)
+        except ShapeError as error:
+            raise BrokenEnvError(f"the observation does not fit its space: {error.message}", agent) from None
+        return mask
 
-    def _mask(
-        self,
-        agent: Agent,
-        row: int,
-        observations: Mapping[Agent, Any],
-        infos: Mapping[Agent, Any],
-        target: np.ndarray[Any, Any],
+    def _write_mask(
+        self, agent: Agent, role: Role, seen: Any, info: Mapping[str, Any], target: np.ndarray[Any, Any]
     ) -> None:
-        role = self._team.of_row(row)
-        if isinstance(self.env, Turns) and agent != self.env.turn:
-            target[:] = self._team.first_choice
-        elif role.unmask:
-            role.mask(agent, observations[agent][MASK], target)
-        else:
-            role.mask(agent, (infos.get(agent) or {}).get(MASK), target)
+        try:
+            if isinstance(self.env, Turns) and agent != self.env.turn:
+                target[:] = self._team.first_choice
+            else:
+                role.write_mask(info.get(KEY) if role.mask_in == "info" else seen, target)
+        except ShapeError as error:
+            raise BrokenEnvError(error.message, agent) from None
 
     def _write_state(self, target: np.ndarray[Any, Any] | None, slot: int) -> None:
         assert target is not None
@@ -173,7 +170,12 @@ class Game:
                 raise BrokenEnvError(f"{name} name {unknown[0]!r}, expected some of {list(rows)}")
 
 
-def _checked(outcome: Any, count: int) -> tuple[Any, ...]:
+def checked(outcome: Any, count: int) -> tuple[Any, ...]:
+    """What `reset` (2 dicts) or `step` (5) gave, if it is that.
+
+    Raises:
+        BrokenEnvError: it is something else.
+    """
     expected = _OUTCOME if count == len(_OUTCOME) else ("observations", "infos")
     if not isinstance(outcome, tuple) or len(outcome) != count:
         got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)

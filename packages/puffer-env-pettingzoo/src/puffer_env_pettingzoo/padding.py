@@ -28,8 +28,8 @@ def common_layout(layouts: Sequence[Layout], what: str) -> Layout:
     Example:
         >>> common_layout([Layout.of(Discrete(3)), Layout.of(Discrete(5))], "actions").space
         Discrete(5)
-        >>> common_layout([Layout.of(Box(-1, 1, (2,))), Layout.of(Box(0, 2, (3,)))], "observations").space
-        Box([-1. -1.  0.], [1.  1. 2.], (3,), float32)
+        >>> common_layout([Layout.of(Box(-1, 1, (2,))), Layout.of(Box(0, 1, (3,)))], "observations").space
+        Box([-1. -1.  0.], 1.0, (3,), float32)
     """
     first = layouts[0]
     if all(layout == first for layout in layouts):

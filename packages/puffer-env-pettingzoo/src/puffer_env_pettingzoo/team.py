@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,17 +9,16 @@ from typing import Any, Protocol, TypeAlias
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Dict
 
 from puffer_core.errors import EnvError, ShapeError, UnsupportedError
 from puffer_core.layout import Layout
-from puffer_env_pettingzoo.errors import BrokenEnvError
+from puffer_core.vector.columns import suspicious
+from puffer_core.vector.masks import KEY, MaskWriter, shown
 from puffer_env_pettingzoo.padding import common_layout
 
 Agent: TypeAlias = Any
 """A name; PettingZoo allows any value that a dict takes as its key."""
 
-MASK = "action_mask"
 _NUMBER = re.compile(r"[_-]?\d+$")
 
 
@@ -43,64 +41,74 @@ class Role:
 
     Args:
         name: the group's.
-        observation: the group's own layout, without a mask.
-        action: the group's own layout.
-        unmask: takes the observation out of a Dict that holds the mask too; None where observations have no mask.
+        observation: the space of what its agents are given; an action mask in it is taken out.
+        action: the space of their actions.
+
+    Raises:
+        UnsupportedError: a space without a layout.
     """
 
-    def __init__(self, name: str, observation: Layout, action: Layout, unmask: Callable[[Any], Any] | None) -> None:
+    def __init__(self, name: str, observation: gymnasium.Space[Any], action: gymnasium.Space[Any]) -> None:
         self.name = name
-        self.observation = observation
-        self.action = action
-        self.unmask = unmask
+        self.action = _layout(name, "action", action)
+        self._shown = shown(observation, self.action)
+        self.observation = _layout(name, "observation", self._shown.seen)
+        self.mask_in = "observation" if self._shown.mask else ""
+        """Where the masks stand: `observation`, `info`, or nowhere."""
+        self._plain = not self._shown.mask and not self.observation.is_nested
+        self._masks = MaskWriter(self.action)
         self.own_action: Callable[[Any], Any] | None = None
-
-    @classmethod
-    def of(cls, name: str, observation: gymnasium.Space[Any], action: gymnasium.Space[Any]) -> Role:
-        """The role of agents with these spaces."""
-        own_action = _layout(name, "action", action)
-        seen, unmask = _without_mask(observation, own_action.mask_size)
-        return cls(name, _layout(name, "observation", seen), own_action, unmask)
+        """From a row of the common layout to the group's own action; None where the row is the action."""
 
     def fit(self, observation: Layout, action: Layout) -> None:
         """Learn in which common layouts values of this role lie."""
         alike = self.observation.shape == observation.shape
         self._width = None if alike else self.observation.shape[0]
-        self._floats = [leaf for leaf in self.observation.leaves if leaf.dtype.kind == "f"]
-        self.allowed = np.arange(action.mask_size) < self.action.mask_size
         self.own_action = _converter(self.action, action)
 
-    def write(self, value: Any, row: np.ndarray[Any, Any]) -> None:
-        """Write an observation without its mask into a row of the common layout.
+    def take(self, value: Any) -> tuple[list[Any], Any]:
+        """The leaves of an observation, and the mask that is in it; None where there is none.
 
         Raises:
-            ShapeError: it does not fit the group's space, or holds NaN.
+            ShapeError: it is not nested like its space.
+        """
+        if self._plain:
+            return [value], None
+        leaves, parts = self._shown.columns([value])
+        mask = [part[0] for part in parts]
+        return [leaf[0] for leaf in leaves], (mask[0] if len(mask) == 1 else tuple(mask) or None)
+
+    def write(self, leaves: list[Any], row: np.ndarray[Any, Any]) -> None:
+        """Write the leaves of an observation into a row of the common layout.
+
+        Raises:
+            ShapeError: one does not fit the group's space, or holds NaN.
         """
         if self._width is not None:
             row[self._width :] = 0
             row = row[: self._width]
-        self.observation.encode(value, row)
-        for leaf in self._floats:
-            part = leaf.view(row) if self.observation.is_nested else row
-            if _suspicious(part) and np.isnan(part).any():
-                where = f"{leaf.name}: " if leaf.path else ""
-                raise ShapeError(f"{where}got NaN in {part.tolist()}, expected numbers")
+        for leaf, value in zip(self.observation.leaves, leaves, strict=True):
+            place = row if self._plain or not leaf.path else leaf.view(row)
+            leaf.encode(value, place)
+            if leaf.dtype.kind == "f" and suspicious(place) and np.isnan(place).any():
+                raise ShapeError(f"{leaf.name}{': ' if leaf.path else ''}got NaN in {place.tolist()}, expected numbers")
 
-    def mask(self, agent: Agent, own: Any, row: np.ndarray[Any, Any]) -> None:
-        """Write an agent's own mask into a row of the common layout; None: all that its group has is allowed.
+    def write_mask(self, mask: Any, row: np.ndarray[Any, Any]) -> None:
+        """Write a mask of the group's own choices into a row of the common layout; what only others have is False.
+
+        Args:
+            mask: not read where `mask_in` says that there is none: then all that the group has is allowed.
+            row: of the mask's buffer.
 
         Raises:
-            BrokenEnvError: it has another size, or allows nothing.
+            ShapeError: it is missing or has another size, or it allows nothing.
         """
-        row[:] = self.allowed
-        if own is None:
-            return
-        flat = np.concatenate([np.ravel(part) for part in own]) if isinstance(own, tuple) else np.ravel(own)
-        if flat.size != self.action.mask_size:
-            raise BrokenEnvError(f"{MASK} has {flat.size} entries, expected {self.action.mask_size}", agent)
-        row[: flat.size] = flat
-        if not row.any():
-            raise BrokenEnvError(f"{MASK} allows no action, expected at least one", agent)
+        size = self.action.mask_size
+        row[size:] = False
+        if self.mask_in:
+            self._masks.write(row[None, :size], [mask], self.mask_in)
+        else:
+            row[:size] = True
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,7 @@ class Team:
         groups: dict[tuple[str, int], list[Agent]] = {}
         for agent in agents:
             groups.setdefault(_group_of(env, agent, groups), []).append(agent)
-        roles = tuple(Role.of(name, *_spaces(env, own[0])) for name, own in _named(groups).items())
+        roles = tuple(Role(name, *_spaces(env, own[0])) for name, own in _named(groups).items())
         index = {agent: i for i, own in enumerate(groups.values()) for agent in own}
         observation = common_layout([role.observation for role in roles], "observations")
         action = common_layout([role.action for role in roles], "actions")
@@ -155,9 +163,16 @@ class Team:
         return tuple(map(str, self.row))
 
     @property
-    def padded_choices(self) -> bool:
-        """Whether some group has fewer choices than the rows."""
-        return any(role.action.mask_size != self.action.mask_size for role in self.roles)
+    def masked(self) -> bool:
+        """Whether some agent has a mask, or fewer choices than the rows."""
+        return any(role.mask_in or role.action.mask_size != self.action.mask_size for role in self.roles)
+
+    def find_masks(self, infos: Mapping[Agent, Any]) -> None:
+        """Look for masks in the infos of a reset; they are then expected in every info of the group."""
+        for agent, row in self.row.items():
+            role, info = self.of_row(row), infos.get(agent) or {}
+            if not role.mask_in and role.action.mask_size and KEY in info:
+                role.mask_in = "info"
 
     def of_row(self, row: int) -> Role:
         """The role of the agent of a row."""
@@ -207,22 +222,7 @@ def _layout(group: str, what: str, space: gymnasium.Space[Any]) -> Layout:
         raise UnsupportedError(f"{what} space of {group}: {error.message}", remedy=error.remedy) from None
 
 
-def _without_mask(
-    space: gymnasium.Space[Any], mask_size: int
-) -> tuple[gymnasium.Space[Any], Callable[[Any], Any] | None]:
-    """The space of what an agent sees, where PettingZoo's convention puts the action mask beside it."""
-    if not isinstance(space, Dict) or MASK not in space.spaces or len(space.spaces) == 1:
-        return space, None
-    if not mask_size or math.prod(space[MASK].shape or ()) != mask_size:
-        return space, None
-    rest = {name: part for name, part in space.items() if name != MASK}
-    if list(rest) == ["observation"]:
-        return rest["observation"], lambda value: value["observation"]
-    return Dict(rest), lambda value: {name: value[name] for name in rest}
-
-
 def _converter(own: Layout, common: Layout) -> Callable[[Any], Any] | None:
-    """From a row of the common layout to a group's own action; None where the row is the action."""
     if own == common:
         return own.structure if own.is_nested else None
     leaf = own.leaves[0]
@@ -237,11 +237,3 @@ def _first_choice(action: Layout) -> np.ndarray[Any, Any]:
     sizes = [size for leaf in action.leaves for size in leaf.sizes]
     mask[np.cumsum([0, *sizes])[: len(sizes)]] = True
     return mask
-
-
-def _suspicious(part: np.ndarray[Any, Any]) -> bool:
-    """Whether there may be a NaN; by a sum, because `isnan` slows the envs' arithmetic after it (core's rows.py)."""
-    if part.size <= 256:
-        return math.isnan(sum(part.ravel().tolist()))
-    with np.errstate(all="ignore"):
-        return math.isnan(np.add.reduce(part, axis=None))

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-import gymnasium
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
-from puffer_core.layout import Layout
 from puffer_core.vector import environment_seed
+from puffer_env_pettingzoo.description import describe
 from puffer_env_pettingzoo.errors import BrokenEnvError
 from puffer_env_pettingzoo.game import Game
-from puffer_env_pettingzoo.team import MASK, Team, TeamEnv
-from puffer_env_pettingzoo.turns import Turns
+from puffer_env_pettingzoo.team import Team, TeamEnv
 
 __all__ = ["AgentsVectorEnv", "TeamEnv"]
 
@@ -62,6 +60,7 @@ class AgentsVectorEnv:
         self._id = id
         self._num_envs = num_envs
         self._seeds: list[int | None] = [None] * num_envs
+        self._first = 0
         self._infos: list[tuple[int, Mapping[str, Any]]] | None = None
         self._slots = 0
         self._envs: list[TeamEnv] = []
@@ -72,57 +71,13 @@ class AgentsVectorEnv:
                     self._team = self._guarded(0, "init", lambda: Team.of(self._envs[0]))
                 else:
                     self._guarded(i, "init", lambda: self._team.check_same(self._envs[-1], self._envs[0]))
-            self.spec = self._guarded(0, "reset", lambda: self._describe(global_state))
+            self.spec = self._guarded(
+                0, "reset", lambda: describe(self._envs[0], self._team, id, num_envs, global_state)
+            )
         except BaseException:
             self.close()
             raise
         self._games = [Game(env, self._team, self.spec.global_state) for env in self._envs]
-
-    def _describe(self, global_state: bool | None) -> VectorEnvSpec:
-        team, env, count = self._team, self._envs[0], self._num_envs
-        outcome = env.reset(seed=0)
-        infos = outcome[1].values() if isinstance(outcome, tuple) and isinstance(outcome[-1], Mapping) else ()
-        said = any(isinstance(info, Mapping) and MASK in info for info in infos)
-        masked = said or isinstance(env, Turns) or team.padded_choices or any(role.unmask for role in team.roles)
-        own = len({role.observation for role in team.roles}) > 1, len({role.action for role in team.roles}) > 1
-        return VectorEnvSpec(
-            id=self._id,
-            num_envs=count,
-            observation=team.observation,
-            action=team.action,
-            row_env=np.repeat(np.arange(count, dtype=np.int64), len(team.role)),
-            row_group=np.tile(np.array(team.role, np.int64), count),
-            agents=team.names,
-            groups=tuple(role.name for role in team.roles),
-            group_observation=tuple(role.observation for role in team.roles) if own[0] else (),
-            group_action=tuple(role.action for role in team.roles) if own[1] else (),
-            global_state=self._state_layout(env, global_state),
-            action_mask=bool(masked and team.action.mask_size),
-            max_episode_steps=_time_limit(env, len(team.role)),
-        )
-
-    def _state_layout(self, env: TeamEnv, wanted: bool | None) -> Layout | None:
-        space = getattr(env, "state_space", None)
-        if wanted is False or (wanted is None and isinstance(space, gymnasium.spaces.Box) and _is_picture(space)):
-            return None
-        state: Any = None
-        method = getattr(env, "state", None)
-        if callable(method):
-            try:
-                state = np.asarray(method())
-            except (NotImplementedError, TypeError):  # TypeError: where the env keeps a dict under that name
-                state = None
-        if state is not None:
-            fitting = isinstance(space, gymnasium.spaces.Box) and (space.shape, space.dtype) == (
-                state.shape,
-                state.dtype,
-            )
-            chosen = space if fitting else _unbounded(state)
-            if chosen is not None and (wanted or not _is_picture(chosen)):
-                return Layout.of(chosen)
-        if wanted:
-            raise UnsupportedError(f"{self._id} has no state(), so it has no global state")
-        return None
 
     def bind(self, buffers: EnvBuffers) -> None:
         """Take the slots to write into; they stay the caller's.
@@ -145,6 +100,7 @@ class AgentsVectorEnv:
         """
         self._check_slot(0)
         self._infos = None
+        self._first = first
         self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         for i, game in enumerate(self._games):
             try:
@@ -259,35 +215,7 @@ class AgentsVectorEnv:
         seed = self._seeds[i]
         seeded = "" if seed is None else f", seed {seed}"
         raise EnvError(
-            f"{self._id}: environment {i} of {self._num_envs} failed in {phase}{seeded}: "
+            f"{self._id}: environment {self._first + i} failed in {phase}{seeded}: "
             f"{error if isinstance(error, BrokenEnvError) else what}",
             remedy="" if seed is None else f"to see it alone: make one such env and call reset(seed={seed})",
         ) from error
-
-
-def _time_limit(env: TeamEnv, agents: int) -> int | None:
-    """Steps until an episode is cut: `max_cycles` where an env has it, which for turns is a move of each agent."""
-    inner = getattr(env, "unwrapped", env)
-    held = (
-        getattr(env, "max_episode_steps", None),
-        *(getattr(e, "max_cycles", None) for e in (inner, getattr(inner, "env", None))),
-    )
-    limit = next((limit for limit in held if limit), None)
-    if not isinstance(limit, int) or limit < 1:
-        return None
-    return limit * agents if isinstance(env, Turns) else limit
-
-
-def _is_picture(space: gymnasium.spaces.Box) -> bool:
-    return space.dtype == np.uint8 and len(space.shape) == 3
-
-
-def _unbounded(state: np.ndarray[Any, Any]) -> gymnasium.spaces.Box | None:
-    """A space for a state whose env says nothing of it: of its form, any value."""
-    if state.dtype.kind not in "biuf":
-        return None
-    if state.dtype.kind == "f":
-        return gymnasium.spaces.Box(-np.inf, np.inf, state.shape, state.dtype.type)
-    info = np.iinfo(state.dtype) if state.dtype.kind != "b" else None
-    low, high = (info.min, info.max) if info else (0, 1)
-    return gymnasium.spaces.Box(low, high, state.shape, state.dtype.type)
