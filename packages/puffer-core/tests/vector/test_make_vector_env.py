@@ -48,7 +48,7 @@ def test_a_vector_target_is_called_with_the_number_of_envs_and_its_arguments(mod
 
 @pytest.mark.parametrize(
     ("interface", "mode", "remedy"),
-    [("gymnasium", "native", "Use auto or serial."), ("vector", "serial", "Use auto or native.")],
+    [("gymnasium", "native", "Use auto, serial or process."), ("vector", "serial", "Use auto, native or process.")],
 )
 def test_a_mode_that_does_not_work_names_those_that_do(interface: str, mode: Any, remedy: str) -> None:
     with pytest.raises(UsageError, match=f"--vector.mode {mode} does not work for mine") as caught:

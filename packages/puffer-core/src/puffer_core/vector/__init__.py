@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from puffer_core.contracts.env import VectorEnv
-from puffer_core.errors import EnvError, UnsupportedError, UsageError
+from puffer_core.errors import UnsupportedError, UsageError
+from puffer_core.lazy import lazy_names
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import Provided
-from puffer_core.specs import EnvSpec
+from puffer_core.specs import EnvSpec, import_target
 from puffer_core.vector.making import check_options, making
+from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.serial import SerialVectorEnv, environment_seed
 
-__all__ = ["SerialVectorEnv", "environment_seed", "make_vector_env"]
+if TYPE_CHECKING:
+    from puffer_core.vector.process import ProcessVectorEnv
 
-_MODES = {"gymnasium": ("auto", "serial"), "vector": ("auto", "native")}
+__all__ = ["ProcessVectorEnv", "SerialVectorEnv", "environment_seed", "make_vector_env"]
+
+__getattr__ = lazy_names(__name__, {"ProcessVectorEnv": "puffer_core.vector.process"})
+
+_MODES = {
+    "gymnasium": ("auto", "serial", "process"),
+    "vector": ("auto", "native", "process"),
+    "gymnasium-vector": ("auto", "native"),
+}
 
 
 def make_vector_env(provided: Provided, target: Any, options: dict[str, Any], vector: VectorConfig) -> VectorEnv:
     """The vector env that a registered environment gives.
+
+    `auto` is the plain way: one process, unless the environment must be kept out of it.
 
     Args:
         provided: the environment's description and who provides it.
@@ -28,7 +41,8 @@ def make_vector_env(provided: Provided, target: Any, options: dict[str, Any], ve
         vector: how many environments, and where they are stepped.
 
     Raises:
-        UsageError: an option that the environment does not have, or a mode that does not work for it.
+        UsageError: an option that the environment does not have, a mode that does not work for it, or more workers
+            than environments.
         UnsupportedError: its interface or one of its spaces cannot be served; says what can.
         EnvError: it cannot be made; names the options, the cause, and what to install if a package is missing.
 
@@ -42,34 +56,78 @@ def make_vector_env(provided: Provided, target: Any, options: dict[str, Any], ve
     """
     spec = provided.spec
     assert isinstance(spec, EnvSpec)
-    _check_mode(spec, vector.mode)
-    fixed = dict(spec.arguments)
-    with making(spec.name, options):
-        if spec.interface == "vector":
-            check_options(spec.name, target, options, skip=1)
-            env = target(vector.num_envs, **fixed, **options)
-            if not isinstance(env, VectorEnv):
-                raise EnvError(f"{spec.name}: {spec.target} gave {env!r}, expected a VectorEnv")
-            return env
-        check_options(spec.name, target, options)
-        return SerialVectorEnv(partial(_make_one, spec, target, options), vector.num_envs, id=spec.name)
+    if vector.mode == "native" and spec.interface == "gymnasium":
+        spec, target = _as_batch(spec)
+    mode = _mode(spec, vector)
+    if spec.interface == "gymnasium-vector":
+        return _gymnasium_batch(spec, target, options, vector.num_envs)
+    recipe = Recipe(
+        name=spec.name,
+        target=spec.target,
+        interface=spec.interface,
+        arguments=dict(spec.arguments),
+        options=options,
+    )
+    if mode == "process":
+        return _in_processes(recipe, target, vector, isolate=vector.isolate or "isolated" in spec.capabilities)
+    return recipe.make(target, vector.num_envs)
 
 
-def _make_one(spec: EnvSpec, target: Any, options: dict[str, Any]) -> Any:
-    with making(spec.name, options):
-        return target(**dict(spec.arguments), **options)
-
-
-def _check_mode(spec: EnvSpec, mode: str) -> None:
+def _mode(spec: EnvSpec, vector: VectorConfig) -> str:
     if spec.interface not in _MODES:
         raise UnsupportedError(
             f"{spec.name} has the interface {spec.interface!r}; environments are stepped in batches from "
             f"{' and '.join(map(repr, _MODES))} so far"
         )
     works = _MODES[spec.interface]
-    if mode not in works:
+    if vector.mode not in works:
         kind = "a single Python environment" if spec.interface == "gymnasium" else "a batch of its own"
         raise UsageError(
-            f"--vector.mode {mode} does not work for {spec.name}, which is {kind}",
-            remedy=f"Use {' or '.join(works)}.",
+            f"--vector.mode {vector.mode} does not work for {spec.name}, which is {kind}",
+            remedy=f"Use {_either(works)}.",
         )
+    alone = "process" in works and (vector.isolate or "isolated" in spec.capabilities)
+    return "process" if vector.mode == "auto" and alone else vector.mode
+
+
+def _in_processes(recipe: Recipe, target: Any, vector: VectorConfig, *, isolate: bool) -> VectorEnv:
+    from puffer_core.vector.process import ProcessVectorEnv
+    from puffer_core.vector.shares import number_of_workers
+
+    with making(recipe.name, recipe.options):
+        check_options(recipe.name, target, recipe.options, skip=int(recipe.interface == "vector"))
+    main_steps = not isolate and vector.batches == 1 and vector.num_envs > 1
+    workers = number_of_workers(vector.workers, vector.num_envs, main_steps=main_steps, main_acts=vector.batches == 2)
+    return ProcessVectorEnv(
+        recipe,
+        target if main_steps else None,
+        num_envs=vector.num_envs,
+        workers=workers,
+        timeout=vector.timeout,
+        restarts=vector.restarts,
+    )
+
+
+def _as_batch(spec: EnvSpec) -> tuple[EnvSpec, Any]:
+    from puffer_core.vector.gymnasium import vectorised
+
+    batch = vectorised(spec)
+    if batch is None:
+        raise UsageError(
+            f"--vector.mode native does not work for {spec.name}, which is a single Python environment",
+            remedy=f"Use {_either(_MODES['gymnasium'])}.",
+        )
+    return batch, import_target(batch.target)
+
+
+def _gymnasium_batch(spec: EnvSpec, target: Any, options: dict[str, Any], num_envs: int) -> VectorEnv:
+    from puffer_core.vector.gymnasium_vector import GymnasiumVectorEnv
+
+    with making(spec.name, options):
+        check_options(spec.name, target, options, skip=1)
+        make = partial(target, num_envs, **dict(spec.arguments), **options)
+        return GymnasiumVectorEnv(make, num_envs, id=spec.name)
+
+
+def _either(modes: tuple[str, ...]) -> str:
+    return f"{', '.join(modes[:-1])} or {modes[-1]}"

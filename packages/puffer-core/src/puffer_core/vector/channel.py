@@ -118,7 +118,7 @@ class Channel:
         """
         header, fds, _, _ = socket.recv_fds(self._socket, _HEADER.size, _MOST_FDS, _CLOEXEC)
         for fd in fds:
-            os.set_inheritable(fd, False)
+            os.set_inheritable(fd, False)  # noqa: FBT003  not everywhere is this asked of `recv_fds` above
         header += self._exactly(_HEADER.size - len(header)) if header else b""
         if not header:
             raise EOFError

@@ -65,7 +65,7 @@ def shared_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | type) -> np.ndar
 
 
 def locate(array: np.ndarray[Any, Any]) -> Region | None:
-    """Where `array`, or the array that it is a view of, lies in shared memory; None if it was not made by `shared_zeros`.
+    """Where an array or view lies in shared memory; None if it was not made by `shared_zeros`.
 
     Example:
         >>> array = shared_zeros((4,), np.dtype(np.int64))

@@ -33,29 +33,30 @@ class Fence:
         self._lock.acquire()
 
 
-def differs(words: memoryview, index: int, value: int, *, spin: float = SPIN_SECONDS) -> bool:
-    """Wait about a millisecond until a word is not `value`; whether it is so.
+def reaches(words: memoryview, index: int, value: int, spin: float = SPIN_SECONDS) -> bool:
+    """Wait about a millisecond until a word is `value`; whether it is.
 
     Args:
         words: of shared memory, cast to integers.
         index: of the word.
-        value: what it has for now.
+        value: to wait for.
         spin: seconds to look without pause; 0 where there are more processes than cores.
 
     Example:
-        >>> differs(memoryview(bytearray(8)).cast("Q"), 0, 1), differs(memoryview(bytearray(8)).cast("Q"), 0, 0)
+        >>> words = memoryview(bytearray(8)).cast("Q")
+        >>> reaches(words, 0, 0), reaches(words, 0, 1)
         (True, False)
     """
-    if words[index] != value:
+    if words[index] == value:
         return True
     start = perf_counter()
     end = start + spin
     while perf_counter() < end:
-        if words[index] != value or words[index] != value or words[index] != value or words[index] != value:
+        if words[index] == value or words[index] == value or words[index] == value or words[index] == value:
             return True
     end = start + YIELD_SECONDS
     while perf_counter() < end:
         sched_yield()
-        if words[index] != value:
+        if words[index] == value:
             return True
     return False

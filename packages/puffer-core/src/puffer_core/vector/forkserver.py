@@ -1,0 +1,218 @@
+"""The main process's side of the fork server (see `zygote`): started when first needed, ended with the process."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from puffer_core.errors import ResourceError
+from puffer_core.vector.channel import Channel, channel_pair, readable
+
+STARTUP_SECONDS = 60.0
+"""For the server to start, or to import an environment's module."""
+
+_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from puffer_core.vector.zygote import main; main(int(sys.argv[1]))"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class ServerDied(Exception):  # noqa: N818  it is caught, and the server replaced
+    """The fork server is gone, and with it every worker that it forked."""
+
+
+class ForkServer:
+    """A running fork server.
+
+    Raises:
+        ResourceError: it cannot be started.
+    """
+
+    def __init__(self) -> None:
+        self._channel, other = channel_pair()
+        self._lock = threading.RLock()
+        self._answers: list[dict[str, Any]] = []
+        self._imported: set[str] = set()
+        self.pid_of_main = os.getpid()
+        self.deaths: dict[int, int] = {}
+        """Exit code by pid of the workers that died; minus the signal where one killed it."""
+        try:
+            with other:
+                self._process = subprocess.Popen(  # noqa: S603  our own program
+                    [sys.executable, "-P", "-c", _PROGRAM, str(other.fileno()), *_path()],
+                    pass_fds=(other.fileno(),),
+                    env=_environ(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=_stderr(),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._channel.close()
+            raise ResourceError(f"the process that forks workers cannot be started: {error}") from error
+
+    @property
+    def pid(self) -> int:
+        """Of the server."""
+        return self._process.pid
+
+    @property
+    def channel(self) -> Channel:
+        """Readable when the server has news."""
+        return self._channel
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was, when last heard of."""
+        return not self._channel.closed
+
+    def prepare(self, module: str) -> bool:
+        """Import a module in the server, so that workers have it; False if forking is not safe with it (threads).
+
+        Raises:
+            ServerDied: the import ended the server, or took too long.
+        """
+        if module not in self._imported:
+            answer = self._ask({"do": "import", "module": module, **_surroundings()}, ())
+            self._imported.add(module)
+            return bool(answer["threads"] == 1)
+        return True
+
+    def spawn(self, sock: int, log: int) -> int:
+        """Fork a worker that serves a socket and writes its last words to `log`; its pid.
+
+        Raises:
+            ServerDied: the server ended meanwhile, or does not answer.
+        """
+        output = os.open(os.devnull, os.O_WRONLY) if _stderr() == subprocess.DEVNULL else os.dup(_stderr())
+        try:
+            return int(self._ask({"do": "spawn", **_surroundings()}, (sock, log, output))["spawned"])
+        finally:
+            os.close(output)
+
+    def _ask(self, request: dict[str, Any], fds: Sequence[int]) -> dict[str, Any]:
+        with self._lock:
+            until = monotonic() + STARTUP_SECONDS
+            try:
+                self._channel.send(request, fds=fds, timeout=STARTUP_SECONDS)
+                while not self._answers:
+                    if self._channel.closed or monotonic() > until:
+                        raise ConnectionError
+                    readable([self._channel], until - monotonic())
+                    self.pump()
+            except OSError:
+                self.kill()
+                raise ServerDied from None
+            return self._answers.pop()
+
+    def pump(self) -> None:
+        """Take in what the server has to say."""
+        with self._lock:
+            self._channel.pump()
+            while self._channel.messages:
+                content = self._channel.messages.popleft().content
+                if "died" in content:
+                    self.deaths[content["died"]] = content["code"]
+                else:
+                    self._answers.append(content)
+
+    def signal(self, pid: int, signum: int) -> None:
+        """Send a signal to a worker if it lives; SIGKILL also to the processes that it started."""
+        with suppress(OSError):
+            self._channel.send({"do": "signal", "pid": pid, "signum": int(signum)}, timeout=0.1)
+
+    def kill(self) -> None:
+        """End the server with all its workers, at once."""
+        self._channel.close()
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+
+    def close(self) -> None:
+        """End the server with all its workers. Safe to call twice."""
+        if self.pid_of_main != os.getpid():
+            return
+        self._channel.close()  # that is what it ends on
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+_servers: list[ForkServer] = []
+_starting = threading.Lock()
+_unprepared: set[str] = set()
+
+
+def fork_server(module: str) -> ForkServer:
+    """The server that forks workers which need `module`: the running one, or a new one.
+
+    Raises:
+        ResourceError: it cannot be started.
+    """
+    with _starting:
+        server = _running()
+        if module in _unprepared:
+            return server
+        try:
+            if server.prepare(module):
+                return server
+        except ServerDied:
+            pass
+        _unprepared.add(module)  # importing it ended the server or started threads: each worker then imports it itself
+        if server.alive:
+            _servers.append(_started())  # the other one keeps its workers
+        return _running()
+
+
+def _running() -> ForkServer:
+    for server in reversed(_servers):
+        if server.pid_of_main == os.getpid():
+            server.pump()
+            if server.alive:
+                return server
+            server.close()
+            _servers.remove(server)
+    server = _started()
+    _servers.append(server)
+    return server
+
+
+def _started() -> ForkServer:
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
+
+
+def _path() -> list[str]:
+    return [entry or _cwd() for entry in sys.path]
+
+
+def _environ() -> dict[str, str]:
+    """One thread a worker: there are as many workers as cores."""
+    return {**os.environ, **dict.fromkeys(_THREADS, "1")}
+
+
+def _surroundings() -> dict[str, Any]:
+    return {"path": _path(), "environ": _environ(), "cwd": _cwd()}
+
+
+def _cwd() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return "/"
+
+
+def _stderr() -> int:
+    """The descriptor of stderr, or what stands for none."""
+    try:
+        os.fstat(2)
+    except OSError:
+        return subprocess.DEVNULL
+    return 2

@@ -1,0 +1,339 @@
+"""Process mode: worker processes step shares of the environments, in shared memory, beside the main process.
+
+Steps are lockstep and numbered: which worker is faster never shows in the rows, so they are bitwise those of serial
+mode. A worker that dies or hangs is replaced: its rows lose one transition and start new episodes.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.env import EnvBuffers, Infos, RenderingEnv, VectorEnv, VectorEnvSpec
+from puffer_core.errors import CheckpointError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.vector.crew import Crew
+from puffer_core.vector.memory import locate, shared_zeros
+from puffer_core.vector.recipe import Recipe
+from puffer_core.vector.restarts import Losses
+from puffer_core.vector.shares import Share, cores, shares_of
+from puffer_core.vector.spec_json import spec_from_json, spec_to_json
+from puffer_core.vector.waiting import SPIN_SECONDS
+
+
+class ProcessVectorEnv:
+    """A `VectorEnv` whose environments live in worker processes, and a share of them in this one.
+
+    Give it buffers from its `allocate`, which lie in shared memory; others work, and are copied at every step.
+
+    Args:
+        recipe: how the environments are made.
+        target: what `recipe.target` names, imported, to step the first share in this process; None to step none here.
+        num_envs: environments of the batch.
+        workers: processes beside this one, at most `num_envs`, less one if this process steps some.
+        timeout: seconds that workers may take for a step before they are killed and replaced.
+        restarts: workers that may be replaced in all.
+
+    Raises:
+        EnvError: an environment cannot be made.
+        UsageError: the workers cannot import the target.
+
+    Example:
+        >>> from puffer_core.vector.gymnasium import make
+        >>> recipe = Recipe(name="CartPole-v1", target="puffer_core.vector.gymnasium:make", interface="gymnasium",
+        ...     arguments={"gymnasium_id": "CartPole-v1"}, options={})
+        >>> env = ProcessVectorEnv(recipe, make, num_envs=4, workers=1)
+        >>> slots = EnvBuffers.allocate(env.spec, 3, env.allocate)
+        >>> env.bind(slots)
+        >>> env.reset(seed=0)
+        >>> env.step(np.array([0, 1, 0, 1]), slot=1)
+        []
+        >>> slots.reward[1], len(env.pids)
+        (array([1., 1., 1., 1.], dtype=float32), 1)
+        >>> env.close()
+    """
+
+    spec: VectorEnvSpec
+    allocate = staticmethod(shared_zeros)
+    """Gives zeroed arrays in shared memory."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        target: Callable[..., Any] | None,
+        *,
+        num_envs: int,
+        workers: int,
+        timeout: float = 60.0,
+        restarts: int = 1000,
+    ) -> None:
+        self._id = recipe.name
+        _check_importable(recipe)
+        shares = shares_of(num_envs, workers + (target is not None))
+        self._own = shares.pop(0) if target is not None else None
+        self._main: VectorEnv | None = None
+        spin = SPIN_SECONDS if workers + 1 <= cores() else 0.0
+        self._crew = Crew(recipe, shares, total=num_envs, timeout=timeout, restarts=restarts, spin=spin)
+        self._end = weakref.finalize(self, self._crew.close)
+        self._losses = Losses()
+        self._reported = (0, 0)
+        self._buffers: EnvBuffers | None = None
+        self._sent: int | None = None
+        self._slot = 0
+        self._seed = (0, 0)
+        try:
+            form = self._crew.start(lambda: self._make_own(recipe, target, num_envs))
+            self._check_own()
+        except BaseException:
+            self.close()
+            raise
+        self.spec = spec_from_json(form, num_envs)
+        self._crew.assign(len(self.spec.agents))
+        if self._own is not None:
+            self._own = Share(0, self._own.count, len(self.spec.agents))
+        action = self.spec.action
+        self._action = shared_zeros((self.spec.rows, *action.shape), action.dtype)
+
+    def _make_own(self, recipe: Recipe, target: Callable[..., Any] | None, num_envs: int) -> None:
+        if self._own is not None and target is not None:
+            self._main = recipe.make(target, self._own.count, total=num_envs)
+
+    def _check_own(self) -> None:
+        if self._main is not None:
+            self._crew.agree(spec_to_json(self._main.spec), "environments of the main process")
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers, as they are now."""
+        return [member.process.pid for member in self._crew.members]
+
+    def bind(self, buffers: EnvBuffers) -> None:
+        """Take the slots to write into; they stay the caller's.
+
+        Raises:
+            ShapeError: they have not this env's rows.
+        """
+        self._check_open()
+        rows = buffers.reward.shape[1]
+        if rows != self.spec.rows:
+            raise ShapeError(f"{self._id} has {self.spec.rows} rows, the buffers have {rows}")
+        shared = all(locate(array) is not None for array in _arrays(buffers).values())
+        self._mirror = None if shared else EnvBuffers.allocate(self.spec, 2, shared_zeros)
+        self._losses.forget()
+        self._crew.bind(self._mirror or buffers, self._action)
+        if self._main is not None and self._own is not None:
+            self._main.bind(buffers.part(self._own.rows, self._own.envs))
+        self._copies = [] if self._mirror is None else self._copied(self._mirror, buffers)
+        self._buffers = buffers
+
+    def _copied(self, mirror: EnvBuffers, buffers: EnvBuffers) -> list[tuple[Any, Any]]:
+        """Where the workers write and where it belongs."""
+        share = Share(self._crew.members[0].share.first, 0, len(self.spec.agents))
+        rows, envs = slice(share.rows.start, None), slice(share.envs.start, None)
+        here, there = _arrays(mirror.part(rows, envs)), _arrays(buffers.part(rows, envs))
+        return [(here[name], there[name]) for name in here]
+
+    def reset(self, seed: int, first: int = 0) -> None:
+        """Start every environment anew and write slot 0; environment `i` is seeded from `(seed, first + i)`.
+
+        Raises:
+            EnvError: an env raised, or its worker died again and again.
+        """
+        buffers = self._bound()
+        self._sent, self._slot, self._seed = None, 0, (seed, first)
+        self._losses.unmark(buffers, 0)
+        self._crew.reset(seed, first, self._reset_own)
+        self._copy(0, 0)
+
+    def _reset_own(self) -> None:
+        if self._main is not None:
+            self._main.reset(*self._seed)
+
+    def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
+        """`send`, then `recv`.
+
+        Raises:
+            EnvError: an env raised, or its worker died again and again.
+            ShapeError: `action` has not one action a row, or floats for choices; or no such slot is bound.
+        """
+        self.send(action, slot)
+        return self.recv()
+
+    def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
+        """Have the workers start on a step."""
+        buffers = self._bound()
+        if self._sent is not None:
+            raise UsageError(f"{self._id}: a step is under way; recv it, or reset")
+        if not 1 <= slot < buffers.slots:
+            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{buffers.slots - 1} as bound")
+        self._take(action)
+        self._losses.unmark(buffers, slot)
+        self._sent = self._slot = slot
+        self._crew.send(slot if self._mirror is None else 1)
+
+    def _take(self, action: np.ndarray[Any, Any]) -> None:
+        own = self._action
+        if action.shape != own.shape or action.dtype.kind == "f" != own.dtype.kind:
+            raise ShapeError(f"{self._id}: got actions {action.dtype} {action.shape}, expected {own.dtype} {own.shape}")
+        own[...] = action
+
+    def recv(self) -> Infos:
+        """Step this process's share, wait for the workers, and replace those that died.
+
+        Raises:
+            EnvError: an env raised, or its worker died again and again.
+            UsageError: nothing was sent.
+        """
+        buffers, slot = self._bound(), self._sent
+        if slot is None:
+            raise UsageError(f"{self._id}: recv without a send before it")
+        infos: list[Any] = []
+        failed: PufferError | None = None
+        if self._main is not None and self._own is not None:
+            try:
+                infos += self._main.step(self._action[self._own.rows], slot)
+            except PufferError as error:
+                failed = error
+        written = slot if self._mirror is None else 1
+        infos += self._crew.recv(written)
+        self._sent = None
+        self._copy(written, slot)
+        self._mark(buffers, slot)
+        if failed:
+            raise failed
+        return infos
+
+    def _copy(self, written: int, slot: int) -> None:
+        for here, there in self._copies:
+            there[slot] = here[written]
+
+    def _mark(self, buffers: EnvBuffers, slot: int) -> None:
+        if self._crew.lost:
+            for member in self._crew.lost:
+                self._losses.mark(buffers, slot, member.share.rows)
+            self._crew.lost.clear()
+
+    def metrics(self) -> dict[str, float]:
+        """Workers that were replaced and transitions that were lost with them since the last call."""
+        counts = (self._crew.restarts.count, self._losses.count)
+        restarts, lost = (now - before for now, before in zip(counts, self._reported, strict=True))
+        self._reported = counts
+        return {"env/restarts": float(restarts), "env/lost_transitions": float(lost)}
+
+    def render(self) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture of environment 0, if it was made for that.
+
+        Raises:
+            UnsupportedError: it was not.
+        """
+        self._bound()
+        if self._main is None:
+            return self._crew.render(self._slot)
+        if not isinstance(self._main, RenderingEnv):
+            raise UnsupportedError(f"{self._id} gives no picture")
+        return self._main.render()
+
+    def snapshot(self) -> State:
+        """The state of every share, and what replacements are seeded from.
+
+        Raises:
+            UnsupportedError: `spec.snapshot` is False.
+        """
+        buffers = self._settled("snapshot")
+        states = self._crew.snapshot(self._slot)
+        self._mark(buffers, self._slot)
+        if self._main is not None:
+            states.insert(0, self._main.snapshot())
+        seed, first = self._seed
+        return {
+            "shares": {str(number): state for number, state in enumerate(states)},
+            "counts": self._counts(),
+            "restarts": [member.restarts for member in self._crew.members],
+            "seed": str(seed),
+            "first": first,
+        }
+
+    def _counts(self) -> list[int]:
+        own = [] if self._own is None else [self._own.count]
+        return own + [member.share.count for member in self._crew.members]
+
+    def restore(self, state: State) -> None:
+        """Go back to a `snapshot`.
+
+        Raises:
+            CheckpointError: it was taken with other shares.
+            UnsupportedError: `spec.snapshot` is False.
+        """
+        self._settled("restore")
+        if not self.spec.snapshot:
+            raise UnsupportedError(f"{self._id}: its environments cannot take back a state; spec.snapshot is False")
+        if state.get("counts") != self._counts():
+            raise CheckpointError(
+                f"{self._id}: the state is of shares of {state.get('counts')} environments, here they have "
+                f"{self._counts()}",
+                remedy="go on with the --vector options that it was saved with",
+            )
+        states = [state["shares"][str(number)] for number in range(len(self._counts()))]
+        self._seed = (int(state["seed"]), int(state["first"]))
+        if self._main is not None:
+            self._main.restore(states.pop(0))
+        self._crew.restore(states, *self._seed, state["restarts"])
+
+    def close(self) -> None:
+        """End the workers and close every env, within two seconds. Safe to call twice, and in any state.
+
+        Raises:
+            EnvError: an env's `close` raised.
+        """
+        self._buffers, self._sent = None, None
+        failed = None
+        if self._end.detach():
+            failed = self._crew.close()
+        main, self._main = self._main, None
+        if main is not None:
+            main.close()
+        if failed:
+            raise failed
+
+    def _check_open(self) -> None:
+        if not self._end.alive:
+            raise UsageError(f"{self._id}: used after close")
+
+    def _bound(self) -> EnvBuffers:
+        if self._buffers is None:
+            raise UsageError(f"{self._id}: reset or step before bind, or after close")
+        return self._buffers
+
+    def _settled(self, what: str) -> EnvBuffers:
+        buffers = self._bound()
+        if self._sent is not None:
+            raise UsageError(f"{self._id}: {what} while a step is under way; recv it first")
+        return buffers
+
+
+def _check_importable(recipe: Recipe) -> None:
+    """Refuse what workers cannot be told."""
+    import json
+
+    if recipe.target.startswith("__main__:"):
+        raise UsageError(
+            f"{recipe.name}: workers cannot import {recipe.target}, which is in the program that is running",
+            remedy="move the environment to a module of its own",
+        )
+    try:
+        json.dumps([recipe.arguments, recipe.options])
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{recipe.name}: its options cannot be told to workers: {error}",
+            remedy="give numbers, texts, lists and dicts, or use --vector.mode serial",
+        ) from None
+
+
+def _arrays(buffers: EnvBuffers) -> dict[str, np.ndarray[Any, Any]]:
+    named = {f.name: getattr(buffers, f.name) for f in fields(buffers)}
+    return {name: array for name, array in named.items() if array is not None}

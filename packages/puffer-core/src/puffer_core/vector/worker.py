@@ -1,0 +1,205 @@
+"""A worker process: holds a share of the environments and steps it on command.
+
+Steps are commanded and answered through words in shared memory (`control`); everything else, which is rare, comes
+and goes as messages. What an environment raises travels as text. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import random
+import select
+import signal
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from puffer_core.contracts.env import EnvBuffers, RenderingEnv, VectorEnv
+from puffer_core.errors import EnvError, PufferError, UnsupportedError
+from puffer_core.specs import import_target
+from puffer_core.statefile import decode, encode
+from puffer_core.vector.channel import Channel, Message
+from puffer_core.vector.control import (
+    BY_MESSAGE,
+    COMMAND,
+    DONE,
+    FAILED,
+    INFO_BYTES,
+    INFOS,
+    MAIN_SLEEPS,
+    SLOT,
+    WORKER_SLEEPS,
+    info_area,
+    words_of,
+)
+from puffer_core.vector.making import making
+from puffer_core.vector.memory import attach
+from puffer_core.vector.plain import described, plain
+from puffer_core.vector.recipe import Recipe
+from puffer_core.vector.spec_json import spec_to_json
+from puffer_core.vector.waiting import Fence, reaches
+
+_SAFETY_MILLISECONDS = 100
+_LONGEST_TRACE = 20_000
+
+
+def main(channel: Channel, log: int) -> None:
+    """Serve until told to close, or until the main process is gone.
+
+    Args:
+        channel: to the main process.
+        log: descriptor of the file for the stack of a crash, and of a step that takes too long (SIGUSR1).
+    """
+    faulthandler.enable(log, all_threads=False)
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGUSR1, log, all_threads=True)
+    with suppress(EOFError, ConnectionError):  # the main process is gone
+        _Worker(channel).serve()
+
+
+class _Worker:
+    """One share and where it stands."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._poll = select.poll()
+        self._poll.register(channel.fileno(), select.POLLIN)
+        self._fence = Fence()
+        self._number = 0
+        self._first = 0
+        self._env: VectorEnv | None = None
+        self._words: memoryview | None = None
+        self._open = True
+
+    def serve(self) -> None:
+        """Messages until there is an env, then steps and messages."""
+        while self._open and self._words is None:
+            self._attend()
+        while self._open:
+            self._await_step()
+
+    def _await_step(self) -> None:
+        words, number = self._words, self._number + 1
+        assert words is not None
+        if reaches(words, COMMAND, number, self._spin):
+            self._step(words, number)
+            return
+        while words[COMMAND] != number:
+            words[WORKER_SLEEPS] = 1
+            self._fence()
+            ready = words[COMMAND] != number and self._poll.poll(_SAFETY_MILLISECONDS)
+            words[WORKER_SLEEPS] = 0
+            if ready and self._attend():
+                return
+
+    def _attend(self) -> bool:
+        """Read one frame; whether it was more than a wake-up."""
+        message = self._channel.receive()
+        if message is None:
+            return False
+        number = message.content["number"]
+        try:
+            answer, data = self._do(message)
+        except BaseException as error:  # noqa: BLE001  SystemExit too: the main process decides what becomes of it
+            self._channel.send({"answers": number, "error": self._told(message.content["do"], error)})
+        else:
+            self._channel.send({"answers": number, "answer": answer}, data)
+        return True
+
+    def _step(self, words: memoryview, number: int) -> None:
+        self._fence()
+        try:
+            infos = self._bound().step(self._action, words[SLOT])
+            words[INFOS] = self._lay_down(number, infos) if infos else 0
+        except BaseException as error:  # noqa: BLE001  as above
+            self._channel.send({"answers": number, "error": self._told("step", error)})
+            words[FAILED] = number
+        self._number = number
+        self._fence()
+        words[DONE] = number
+        self._fence()
+        if words[MAIN_SLEEPS]:
+            self._channel.wake()
+
+    def _lay_down(self, number: int, infos: Sequence[tuple[int, Any]]) -> int:
+        """Write the infos where the main process finds them; the number of bytes."""
+        text = json.dumps([(row, plain(info)) for row, info in infos]).encode()
+        if len(text) <= INFO_BYTES:
+            self._infos[: len(text)] = text
+            return len(text)
+        self._channel.send({"answers": number, "answer": {}}, text)
+        return BY_MESSAGE
+
+    def _do(self, message: Message) -> tuple[Any, bytes]:
+        content = message.content
+        match content["do"]:
+            case "make":
+                return self._make(content, message.fds), b""
+            case "bind":
+                arrays = attach(message.fds, content["arrays"])
+                self._action = arrays.pop("@action")
+                self._bound().bind(EnvBuffers(**arrays))
+            case "reset":
+                self._first = content["first"]
+                self._bound().reset(content["seed"], content["first"])
+            case "snapshot":
+                files = encode(self._bound().snapshot())
+                return {suffix: len(data) for suffix, data in files.items()}, b"".join(files.values())
+            case "restore":
+                self._bound().restore(unpacked(content["sizes"], message.data))
+            case "render":
+                return self._render()
+            case "close":
+                self._open = False
+                self._bound().close()
+        return None, b""
+
+    def _bound(self) -> VectorEnv:
+        assert self._env is not None, "a worker without an env was asked for more than making one"
+        return self._env
+
+    def _make(self, content: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        row = attach(fds, content["control"])["control"]
+        self._infos = info_area(row)
+        self._spin = content["spin"]
+        self._first, self._count = content["first"], content["count"]
+        self._recipe = recipe = Recipe(**content["recipe"])
+        # Environments that draw from the global generators would otherwise all draw the same in every worker.
+        random.seed(self._first)
+        np.random.seed(self._first)  # noqa: NPY002
+        with making(recipe.name, recipe.options):
+            target = import_target(recipe.target)
+        self._env = recipe.make(target, self._count, first=self._first, total=content["total"])
+        self._words = words_of(row)
+        return spec_to_json(self._env.spec)
+
+    def _render(self) -> tuple[Any, bytes]:
+        env = self._bound()
+        if not isinstance(env, RenderingEnv):
+            raise UnsupportedError(f"{self._recipe.name} gives no picture")
+        picture = env.render()
+        return list(picture.shape), picture.astype(np.uint8).tobytes()
+
+    def _told(self, phase: str, error: BaseException) -> dict[str, str]:
+        """An exception as text, of the class of ours that the main process raises."""
+        said = error if isinstance(error, PufferError) else self._named(phase, error)
+        trace = "".join(traceback.format_exception(error))[-_LONGEST_TRACE:]
+        return {"class": type(said).__name__, "message": said.message, "remedy": said.remedy, "trace": trace}
+
+    def _named(self, phase: str, error: BaseException) -> EnvError:
+        last = self._first + self._count - 1
+        which = f"environment {last}" if self._count == 1 else f"environments {self._first} to {last}"
+        return EnvError(f"{self._recipe.name}: {which} failed in {phase}: {described(error)}")
+
+
+def unpacked(sizes: dict[str, int], data: bytes) -> dict[str, Any]:
+    """The state whose files lie one after another in `data`."""
+    files, start = {}, 0
+    for suffix, size in sizes.items():
+        files[suffix] = data[start : start + size]
+        start += size
+    return decode(files)
