@@ -12,6 +12,7 @@ from puffer_core.contracts.policy import Agent
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.evaluation import evaluate as play
+from puffer_core.guests import working_directory_kept
 from puffer_core.loaded_policy import LoadedPolicy, load_agent
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
@@ -110,7 +111,8 @@ def evaluate(
         seed = Streams(int(_option(found, "seed"))).fixed("evaluation")
     options = dict(_option(found, "env"))
     vector = VectorConfig.model_validate(_option(found, "vector") | {"num_envs": min(episodes, EVALUATION_ROWS)})
-    with closing(make_env(host, host.find_env(_option(found, "source")), options, vector)) as env:
+    provided = host.find_env(_option(found, "source"))
+    with working_directory_kept(), closing(make_env(host, provided, options, vector)) as env:
         return play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from puffer_core.cli.output import print_json
 from puffer_core.cli.parser import Parser
+from puffer_core.cli.process import stdout_on_stderr
 from puffer_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ def run_eval(argv: list[str], host: PluginHost) -> int:
         _check("--seed", arguments.seed, 0, _SEEDS)
     from puffer_core.api import evaluate
 
-    found = evaluate(
-        arguments.run,
-        episodes=arguments.episodes,
-        seed=arguments.seed,
-        deterministic=not arguments.sample,
-        host=host,
-    )
+    with stdout_on_stderr():  # an env may print
+        found = evaluate(
+            arguments.run,
+            episodes=arguments.episodes,
+            seed=arguments.seed,
+            deterministic=not arguments.sample,
+            host=host,
+        )
     summary = found.summary()
     if arguments.json:
         print_json(summary)

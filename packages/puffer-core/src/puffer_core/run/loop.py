@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ from puffer_core.contracts.policy import Agent
 from puffer_core.contracts.trainer import Metrics
 from puffer_core.errors import PufferError
 from puffer_core.evaluation import Evaluation, EvaluationStopped, evaluate
+from puffer_core.guests import working_directory_kept
 from puffer_core.metrics import JsonlLogger, LoggerFanout
 from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
@@ -93,6 +94,8 @@ def execute(plan: RunPlan, host: PluginHost, *, display: Display | None = None) 
     options = plan.options
     with (
         RunDirectory(options.run, plan.trainer.spec.name, plan.source) as directory,
+        redirect_stdout(sys.stderr),  # what an env prints; the display has its own stream
+        working_directory_kept(),
         stop_on_signals() as stop,
         closing(RunContext(plan, host, partial(tell_choice, directory, shown))) as context,
     ):
@@ -156,7 +159,9 @@ class _Loop:
     def _update(self) -> None:
         """One update and everything that is due after it."""
         options, before, start = self.plan.options, self.trainer.progress, perf_counter()
-        metrics = self.trainer.update()
+        self.stop.renew()
+        with working_directory_kept():
+            metrics = self.trainer.update()
         seconds, step = perf_counter() - start, self.trainer.progress
         if self.context.collects is not None:
             metrics |= self.context.collects.metrics()
@@ -186,7 +191,8 @@ class _Loop:
             return nothing
         start = perf_counter()
         try:
-            self.evaluation = evaluate_agent(self.context, self.trainer.agent, self.stop)
+            with working_directory_kept():
+                self.evaluation = evaluate_agent(self.context, self.trainer.agent, self.stop)
         except EvaluationStopped:
             return nothing
         except Exception:

@@ -10,6 +10,10 @@ from pathlib import Path
 from types import FrameType
 
 from puffer_core.errors import PufferError
+from puffer_core.guests import handlers_kept
+
+_SIGNUMS = (signal.SIGINT, signal.SIGTERM)
+_install = signal.signal  # past `handlers_kept`
 
 
 class RunStopped(PufferError):  # noqa: N818  nothing went wrong
@@ -50,20 +54,28 @@ class StopFlag:
             raise KeyboardInterrupt
         self.signum = self.signum or signum
 
+    def renew(self) -> None:
+        """Catch the signals again, whatever an env did to them past `signal.signal`."""
+        if threading.current_thread() is threading.main_thread():
+            for signum in _SIGNUMS:
+                _install(signum, self)
+
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
     """Catch SIGINT and SIGTERM while a run lasts; outside the main thread, where none arrive, catch nothing.
 
-    A SIGINT after the first signal raises KeyboardInterrupt wherever the program stands.
+    A SIGINT after the first signal raises KeyboardInterrupt wherever the program stands. Handlers that envs install for
+    these signals meanwhile are put aside.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = {signum: signal.signal(signum, flag) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: _install(signum, flag) for signum in _SIGNUMS}
     try:
-        yield flag
+        with handlers_kept(*_SIGNUMS):
+            yield flag
     finally:
         for signum, handler in before.items():
-            signal.signal(signum, handler)
+            _install(signum, handler)

@@ -17,10 +17,11 @@ from gymnasium.envs.registration import find_highest_version, load_env_creator, 
 from gymnasium.spaces import Tuple
 
 from puffer_core.errors import EnvError, UnsupportedError, UsageError, did_you_mean
+from puffer_core.guests import working_directory_kept
 from puffer_core.specs import EnvSpec
 from puffer_core.vector.families import family_of, unregistered
 from puffer_core.vector.gymnasium_options import given, leave_out
-from puffer_core.vector.making import check_options, install_hint, refuse_unexpected, working_directory_kept
+from puffer_core.vector.making import check_options, install_hint, refuse_unexpected
 
 FAMILY = "gymnasium:"
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 
 from puffer_core.errors import EnvError, PufferError, UnsupportedError, UsageError, did_you_mean
+from puffer_core.guests import working_directory_kept
 from puffer_core.layout import Layout
 from puffer_core.nesting import is_nested
+from puffer_core.vector.plain import described
 
 _PIP = re.compile(r"pip install [^`'\n]+[^`'\n.,;: ]")
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -88,29 +88,6 @@ def _names(target: Any) -> list[str]:
 
 
 @contextmanager
-def working_directory_kept() -> Iterator[None]:
-    """Come back to the working directory: an environment may leave it, and what is written later must not follow.
-
-    Example:
-        >>> import os
-        >>> before = os.getcwd()
-        >>> with working_directory_kept():
-        ...     os.chdir("/")
-        >>> os.getcwd() == before
-        True
-    """
-    try:
-        before = Path.cwd()
-    except OSError:  # it was removed: nowhere to come back to
-        yield
-        return
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-@contextmanager
 def making(name: str, options: Mapping[str, Any]) -> Iterator[None]:
     """Turn whatever an environment raises while it is made into an error that says what to do.
 
@@ -125,9 +102,7 @@ def making(name: str, options: Mapping[str, Any]) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         told = [f"{key}={value!r}" for key, value in options.items() if value not in (None, (), [])]
         given = f" with {', '.join(told)}" if told else ""
-        raise EnvError(
-            f"{name} cannot be made{given}: {type(error).__name__}: {error}", remedy=install_hint(error)
-        ) from error
+        raise EnvError(f"{name} cannot be made{given}: {described(error)}", remedy=install_hint(error)) from error
 
 
 def layout_of(id: str, role: str, space: Any) -> Layout:
