@@ -71,9 +71,16 @@ def test_it_ends_after_so_many_steps() -> None:
     assert 0.0 < measure_step(env, steps=20, seconds=60.0) < 60.0
 
 
-def test_blocks_of_steps() -> None:
+def test_cheap_steps_are_timed_together() -> None:
     env = SerialVectorEnv(lambda: gymnasium.make("CartPole-v1"), 3, id="CartPole-v1")
-    assert [steps for steps, _ in islice(timed_steps(env, block=40), 3)] == [40, 40, 40]
+    blocks = list(islice(timed_steps(env, block=40), 10))
+    assert all(1 <= steps <= 40 and seconds > 0 for steps, seconds in blocks)
+    assert sum(steps for steps, _ in blocks) > 10
+
+
+def test_a_costly_step_is_a_block_of_its_own() -> None:
+    blocks = timed_steps(SerialVectorEnv(Slow, 1, id="slow"), block=40)
+    assert [steps for steps, _ in islice(blocks, 2)] == [1, 1]
 
 
 def test_masks_are_heeded_at_every_step() -> None:

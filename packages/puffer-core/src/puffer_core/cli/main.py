@@ -22,7 +22,8 @@ from puffer_core.specs import import_target
 COMMANDS = {
     "train": ("puffer_core.cli.train:run_train", "train: puffer train TRAINER [SOURCE] [options]"),
     "eval": ("puffer_core.cli.evaluate:run_eval", "evaluate what a run learned: puffer eval RUN"),
-    "envs": ("puffer_core.cli.listing", "list the environments"),
+    "bench": ("puffer_core.cli.bench:run_bench", "measure how fast an env is stepped in each mode: puffer bench ENV"),
+    "envs": ("puffer_core.cli.envs:run_envs", "list the environments, or check one: puffer envs check ENV"),
     "policies": ("puffer_core.cli.listing", "list the policies"),
     "trainers": ("puffer_core.cli.listing", "list the trainers"),
     "backends": ("puffer_core.cli.listing", "list the backends"),

@@ -5,7 +5,6 @@ Serial and process mode give the same rows bit for bit, so a measurement may dec
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from puffer_core.plan import VectorConfig
 from puffer_core.plugins import Provided
 from puffer_core.specs import EnvSpec
 from puffer_core.vector.measuring import generators_kept, measure_step
+from puffer_core.vector.shares import cores as count_cores
 
 ROUND_TRIP = 80e-6
 """Seconds that a batch loses to handing out actions, waiting and gathering, on cores that something else wants too."""
@@ -24,13 +24,6 @@ START_UP = 1.0
 """Seconds until workers are there: an interpreter each, NumPy and the env's own imports."""
 WORTHWHILE = 0.8
 """Workers must bring a batch below this share of its serial time."""
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -185,7 +178,7 @@ def choose(
     python_batch = spec.interface == "vector" and "multi-agent" in spec.capabilities
     if vector.mode != "auto" or not (spec.interface == "gymnasium" or python_batch):
         return None
-    cores = cores or usable_cores()
+    cores = cores or count_cores()
     alone = "native" if python_batch else "serial"
     if wish := _asks_for_workers(spec, vector):
         return Choice(_with_workers(vector, spec, cores), wish)

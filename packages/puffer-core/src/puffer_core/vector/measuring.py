@@ -6,7 +6,7 @@ import random
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import cycle, islice
+from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -15,6 +15,7 @@ from puffer_core.contracts.env import EnvBuffers, VectorEnv
 from puffer_core.vector.random_actions import random_actions
 
 _PREPARED = 32
+_BLOCK_SECONDS = 0.005
 _STEPS, _SECONDS, _WARM_UP = 300, 0.3, 2
 
 
@@ -23,26 +24,30 @@ def timed_steps(env: VectorEnv, block: int = 1) -> Iterator[tuple[int, float]]:
 
     Args:
         env: unbound; left open, wherever it stands by then.
-        block: steps between two looks at the clock; always 1 where masks say at every step which actions are valid.
+        block: steps between two times, at most: cheap steps are timed together. One by one in any case where masks
+            say which actions are valid.
     """
     spec = env.spec
-    block = 1 if spec.action_mask else block
-    slots = EnvBuffers.allocate(spec, block + 1, getattr(env, "allocate", np.zeros))
+    last = 1 if spec.action_mask else block
+    slots = EnvBuffers.allocate(spec, last + 1, getattr(env, "allocate", np.zeros))
     rng = np.random.default_rng(0)
     env.bind(slots)
     env.reset(0)
-    ahead = cycle([random_actions(spec.action, rng, spec.rows) for _ in range(max(_PREPARED, block))])
+    prepared = [random_actions(spec.action, rng, spec.rows) for _ in range(_PREPARED)]
+    slot = 0
     while True:
-        masks = slots.action_mask
-        if masks is None:
-            actions = list(islice(ahead, block))
-        else:
-            actions = [random_actions(spec.action, rng, spec.rows, masks[0])]
-        start = perf_counter()
-        for slot, action in enumerate(actions, start=1):
-            env.step(action, slot)
-        yield len(actions), perf_counter() - start
-        slots.wrap()
+        if slots.action_mask is not None:
+            prepared = [random_actions(spec.action, rng, spec.rows, slots.action_mask[0])]
+        before, start = slot, perf_counter()
+        while slot < last:
+            slot += 1
+            env.step(prepared[slot % len(prepared)], slot)
+            if perf_counter() - start > _BLOCK_SECONDS:
+                break
+        yield slot - before, perf_counter() - start
+        if slot == last:
+            slots.wrap()
+            slot = 0
 
 
 def measure_step(env: VectorEnv, *, steps: int = _STEPS, seconds: float = _SECONDS) -> float:
