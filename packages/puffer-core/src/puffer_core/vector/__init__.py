@@ -11,6 +11,7 @@ from puffer_core.lazy import lazy_names
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import Provided
 from puffer_core.specs import EnvSpec, import_target
+from puffer_core.vector.declaring import declared
 from puffer_core.vector.making import check_options, making
 from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.serial import SerialVectorEnv, environment_seed
@@ -54,8 +55,7 @@ def make_vector_env(provided: Provided, target: Any, options: dict[str, Any], ve
         (2, 50)
         >>> env.close()
     """
-    spec = provided.spec
-    assert isinstance(spec, EnvSpec)
+    spec = declared(provided, target)
     if vector.mode == "native" and spec.interface == "gymnasium":
         spec, target = _as_batch(spec)
     mode = _mode(spec, vector)

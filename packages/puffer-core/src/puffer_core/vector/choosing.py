@@ -13,6 +13,7 @@ from puffer_core.errors import PufferError
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import Provided
 from puffer_core.specs import EnvSpec
+from puffer_core.vector.declaring import declared
 from puffer_core.vector.measuring import generators_kept, measure_step
 from puffer_core.vector.shares import cores as count_cores
 
@@ -74,7 +75,7 @@ def described(vector: VectorConfig) -> str:
 
 
 def _main_takes_part(vector: VectorConfig) -> bool:
-    return not vector.isolate and vector.batches == 1
+    return not vector.isolate and vector.batches == 1 and vector.num_envs > 1
 
 
 def largest_share(vector: VectorConfig) -> int:
@@ -173,8 +174,7 @@ def choose(
     Raises:
         PufferError: the env cannot be made.
     """
-    spec = provided.spec
-    assert isinstance(spec, EnvSpec)
+    spec = declared(provided, target)
     python_batch = spec.interface == "vector" and "multi-agent" in spec.capabilities
     if vector.mode != "auto" or not (spec.interface == "gymnasium" or python_batch):
         return None

@@ -105,6 +105,7 @@ def make(*, gymnasium_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
     creator = _loaded(registered.entry_point)
     if creator is not None:
         check_options(gymnasium_id, creator, options, also=_MAKE_OPTIONS)
+        _check_render_mode(gymnasium_id, creator, options)
     keys = options.pop("without", ())
     with refuse_unexpected(gymnasium_id, creator, options, also=_MAKE_OPTIONS):
         # Given the spec, `gymnasium.make` does not look the id up and so does not warn that a newer version exists.
@@ -147,7 +148,9 @@ def make_batch(num_envs: int, *, gymnasium_id: str, **options: Any) -> gymnasium
     registered, options = _found(gymnasium_id), given(options)
     if options.pop("without", ()):
         raise UsageError(f"--env.without works where {gymnasium_id} is stepped one by one: --vector.mode serial")
-    check_options(gymnasium_id, _loaded(registered.vector_entry_point), options, skip=1)
+    creator = _loaded(registered.vector_entry_point)
+    check_options(gymnasium_id, creator, options, skip=1)
+    _check_render_mode(gymnasium_id, creator, options)
     return gymnasium.make_vec(registered, num_envs, vectorization_mode="vector_entry_point", **options)
 
 
@@ -170,6 +173,12 @@ def _found(gymnasium_id: str) -> RegisteredEnv:
 
 def _loaded(entry_point: Any) -> Any:
     return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+
+
+def _check_render_mode(gymnasium_id: str, creator: Any, options: dict[str, Any]) -> None:
+    mode, modes = options.get("render_mode"), getattr(creator, "metadata", {}).get("render_modes", ())
+    if mode is not None and modes and mode not in modes:
+        raise UsageError(f"{gymnasium_id} has no render_mode {mode!r}", remedy=did_you_mean(mode, modes))
 
 
 def _importable(module: str) -> bool:

@@ -73,13 +73,19 @@ def refuse_unexpected(
         if found is None or found[1] not in options:
             raise
         bases = target.__mro__[:-1] if isinstance(target, type) else [target]
-        known = {name for base in bases for name in _names(base)} - {found[1]}
+        known = {name for base in bases for name in option_names(base)} - {found[1]}
         raise UsageError(
             f"{name} has no option {found[1]!r}", remedy=did_you_mean(found[1], {*known, *also})
         ) from error
 
 
-def _names(target: Any) -> list[str]:
+def option_names(target: Any) -> list[str]:
+    """Names of the arguments that calling `target` takes, in order; none where that cannot be told.
+
+    Example:
+        >>> option_names(lambda num_envs, *, speed=1.0: None)
+        ['num_envs', 'speed']
+    """
     try:
         parameters = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import gymnasium
+
 from puffer_core.contracts.env import VectorEnv
 from puffer_core.errors import EnvError
 from puffer_core.vector.making import check_options, making
@@ -61,10 +63,21 @@ class Recipe:
                 return SerialVectorEnv(make_one, num_envs, id=self.name, first=first, total=total)
             check_options(self.name, target, self.options, skip=1)
             env = target(num_envs, **self.arguments, **self.options)
+            if isinstance(env, gymnasium.vector.VectorEnv):
+                from puffer_core.vector.gymnasium_vector import GymnasiumVectorEnv
+
+                return GymnasiumVectorEnv(lambda: env, num_envs, id=self.name)
             if not isinstance(env, VectorEnv):
                 raise EnvError(f"{self.name}: {self.target} gave {env!r}, expected a VectorEnv")
             return env
 
     def _make_one(self, target: Callable[..., Any]) -> Any:
         with making(self.name, self.options):
-            return target(**self.arguments, **self.options)
+            env = target(**self.arguments, **self.options)
+            if isinstance(env, gymnasium.vector.VectorEnv):
+                env.close()
+                raise EnvError(
+                    f"{self.name}: {self.target} gave a {type(env).__name__}, expected one environment",
+                    remedy="a function that makes a batch has num_envs as its first parameter",
+                )
+            return env
