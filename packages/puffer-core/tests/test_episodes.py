@@ -59,6 +59,20 @@ def test_rows_of_dead_agents_count_nothing():
     assert statistics.finished == 1
 
 
+def test_many_steps_count_as_one_after_another():
+    rng = np.random.default_rng(0)
+    reward = rng.normal(size=(40, 3)).astype(np.float32)
+    active = rng.random((40, 3)) < 0.9
+    done = (rng.random((40, 3)) < 0.1) | ~active
+    together, one_by_one = EpisodeStatistics(3), EpisodeStatistics(3)
+    together.add_steps(reward, done, active)
+    for step in zip(reward, done, active, strict=True):
+        one_by_one.add(*step)
+    assert together.metrics() == pytest.approx(one_by_one.metrics(), abs=1e-12)
+    assert together.finished > 3
+    np.testing.assert_allclose(together.state_dict()["returns"], one_by_one.state_dict()["returns"], atol=1e-12)
+
+
 def test_state_comes_back():
     statistics, other = EpisodeStatistics(2), EpisodeStatistics(2)
     feed(statistics, [1, 2], [False, True])

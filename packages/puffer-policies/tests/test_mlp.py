@@ -7,9 +7,10 @@ import math
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from pydantic import ValidationError
 
+from puffer_core.arrays import named_leaves
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.distributions import action_distribution
 from puffer_core.errors import UnsupportedError
@@ -20,8 +21,19 @@ from puffer_policies.encoding import encode, feature_count
 from puffer_policies.initialisation import orthogonal
 
 STEPS, ROWS = 3, 5
-OBSERVATIONS = [Box(-1, 1, (4,)), Box(0, 255, (3, 2), np.uint8), Discrete(4), MultiDiscrete([2, 3]), MultiBinary(3)]
-ACTIONS = [Box(-2, 2, (2,)), Discrete(3), MultiDiscrete([2, 3]), MultiBinary(4)]
+NESTED = Dict(
+    image=Box(0, 255, (3, 2), np.uint8),
+    body=Dict(speed=Box(-1, 1, (2,)), gear=Discrete(3, start=-1)),
+    bits=Tuple([MultiBinary(3), Box(-9, 9, (), np.float64)]),
+)
+OBSERVATIONS = [
+    *(Box(-1, 1, (4,)), Box(0, 255, (3, 2), np.uint8), Discrete(4), MultiDiscrete([2, 3]), MultiBinary(3)),
+    NESTED,
+]
+ACTIONS = [
+    *(Box(-2, 2, (2,)), Discrete(3), MultiDiscrete([2, 3]), MultiBinary(4)),
+    Dict(move=Discrete(3), force=Box(-1, 1, (2,)), arm=Tuple([Box(0, 1, ()), MultiBinary(2)])),
+]
 
 
 def build(observation=OBSERVATIONS[0], action=ACTIONS[1], outputs=frozenset({"value"}), **config) -> Mlp:
@@ -29,18 +41,19 @@ def build(observation=OBSERVATIONS[0], action=ACTIONS[1], outputs=frozenset({"va
     return Mlp(MlpConfig(**config), interface)
 
 
-def observe(space: gymnasium.Space, seed: int = 0) -> np.ndarray:
+def observe(space: gymnasium.Space, seed: int = 0):
+    """Samples of the space as the policy sees them: rows, split into leaves where it is nested."""
     space.seed(seed)
     layout = Layout.of(space)
-    samples = [
-        np.asarray(space.sample()) - (space.start if isinstance(space, Discrete) else 0) for _ in range(STEPS * ROWS)
-    ]
-    return np.stack(samples).reshape(STEPS, ROWS, *layout.shape).astype(layout.dtype)
+    rows = np.zeros((STEPS, ROWS, *layout.shape), layout.dtype)
+    for place in np.ndindex(STEPS, ROWS):
+        layout.encode(space.sample(), rows[(*place, ...)])
+    return layout.split(rows)
 
 
-def run(policy: Mlp, observation: np.ndarray, params=None):
+def run(policy: Mlp, observation, params=None):
     params = policy.init(np.random.default_rng(0)) if params is None else params
-    reset = np.zeros(observation.shape[:2], bool)
+    reset = np.zeros(next(leaf for _, leaf in named_leaves(observation)).shape[:2], bool)
     return policy.apply(numpy_ops, params, {"observation": observation}, (), reset, None)[0]
 
 
@@ -51,7 +64,10 @@ def test_every_pair_of_spaces_acts(observation, action):
     outputs = run(policy, observe(observation))
     chosen = action_distribution(numpy_ops, policy.interface.action, outputs)
     assert outputs["value"].shape == (STEPS, ROWS)
-    assert chosen.mode().shape == (STEPS, ROWS, *policy.interface.action.shape)
+    modes = dict(named_leaves(chosen.mode()))
+    assert {name: mode.shape for name, mode in modes.items()} == {
+        leaf.name: (STEPS, ROWS, *leaf.shape) for leaf in policy.interface.action.leaves
+    }
     assert chosen.log_prob(chosen.sample(np.random.default_rng(0))).shape == (STEPS, ROWS)
     assert all(np.isfinite(value).all() for value in outputs.values())
 
@@ -150,17 +166,49 @@ def test_hidden_sizes_are_positive():
         MlpConfig(hidden_sizes=(64, 0))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("space", OBSERVATIONS, ids=str)
-def test_features_have_the_announced_length(space):
+def test_features_have_the_announced_length_and_dtype(space, dtype):
     layout = Layout.of(space)
-    features = encode(numpy_ops, layout, observe(space))
+    features = encode(numpy_ops, layout, observe(space), dtype)
     assert features.shape == (STEPS, ROWS, feature_count(layout))
-    assert features.dtype == np.float32
+    assert features.dtype == dtype
+
+
+def test_the_parts_of_a_nested_observation_stand_side_by_side():
+    layout, observation = Layout.of(NESTED), observe(NESTED)
+    parts = {
+        "image": Box(0, 255, (3, 2), np.uint8),
+        "body.speed": Box(-1, 1, (2,)),
+        "body.gear": Discrete(3),
+        "bits.0": MultiBinary(3),
+        "bits.1": Box(-9, 9, (), np.float64),
+    }
+    assert layout.names == tuple(parts)
+    alone = [encode(numpy_ops, Layout.of(part), observation[name], np.float32) for name, part in parts.items()]
+    np.testing.assert_array_equal(encode(numpy_ops, layout, observation, np.float32), np.concatenate(alone, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "expected"),
+    [
+        (Box(0, 255, (2,), np.uint8), [0, 255], [0, 1]),
+        (Box(-5, 5, (2,), np.int64), [-5, 0], [0, 0.5]),
+        (Box(0, 2**16, (2,), np.int64), [3, 70], [3, 70]),
+        (Box(np.array([0, 0]), np.array([4, 0]), dtype=np.int32), [1, 0], [0.25, 0]),
+        (Box(0, 255, (2,), np.float32), [0, 255], [0, 255]),
+        (Box(0, 1, (2,), np.bool_), [False, True], [0, 1]),
+    ],
+    ids=str,
+)
+def test_integers_are_scaled_from_their_bounds(space, value, expected):
+    features = encode(numpy_ops, Layout.of(space), np.array([[value]], space.dtype), np.float32)
+    np.testing.assert_allclose(features[0, 0], expected, rtol=1e-6)
 
 
 def test_choices_become_one_hot():
     layout = Layout.of(MultiDiscrete([2, 3]))
-    features = encode(numpy_ops, layout, np.array([[[1, 2]]]))
+    features = encode(numpy_ops, layout, np.array([[[1, 2]]]), np.float32)
     assert features.tolist() == [[[0, 1, 0, 0, 1]]]
 
 

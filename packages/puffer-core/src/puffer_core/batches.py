@@ -90,18 +90,22 @@ def divided(vector: VectorConfig, cores: int) -> list[VectorConfig]:
         return [vector]
     envs, workers = vector.num_envs, vector.workers
     if envs % 2:
-        nearest = "2" if envs == 1 else f"{envs - 1} or {envs + 1}"
-        raise UsageError(
-            f"--vector.num-envs {envs} cannot be shared out over 2 batches",
-            remedy=f"use --vector.num-envs {nearest}, or --vector.batches 1",
-        )
+        raise _cannot_share("num-envs", envs)
     if workers % 2:
-        nearest = "2" if workers == 1 else f"{workers - 1} or {workers + 1}"
+        raise _cannot_share("workers", workers)
+    if workers > envs:
         raise UsageError(
-            f"--vector.workers {workers} cannot be shared out over 2 batches",
-            remedy=f"use --vector.workers {nearest}, or --vector.batches 1",
+            f"{workers} workers are more than the {envs} environments", remedy=f"use --vector.workers {envs}"
         )
     share = {"num_envs": envs // 2}
     if vector.mode == "process":
         share["workers"] = workers // 2 or max(1, min(cores // 2, envs // 2))
     return [vector.model_copy(update=share)] * 2
+
+
+def _cannot_share(option: str, number: int) -> UsageError:
+    nearest = "2" if number == 1 else f"{number - 1} or {number + 1}"
+    return UsageError(
+        f"--vector.{option} {number} cannot be shared out over 2 batches",
+        remedy=f"use --vector.{option} {nearest}, or --vector.batches 1",
+    )

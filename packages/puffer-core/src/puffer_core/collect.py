@@ -113,8 +113,7 @@ class HostCollector:
 
     def _count(self) -> None:
         slots, starts = self._storage.slots, self._storage.inputs.reset
-        for t in range(self._horizon):
-            self.episodes.add(slots.reward[t + 1], starts[t + 1], slots.active[t])
+        self.episodes.add_steps(slots.reward[1:], starts[1:], slots.active[:-1])
         self.env_steps += self._horizon * self.spec.num_envs
 
     def _carry(self) -> Tree:

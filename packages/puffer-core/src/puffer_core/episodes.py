@@ -27,7 +27,7 @@ class EpisodeStatistics:
 
     Example:
         >>> statistics = EpisodeStatistics(rows=2)
-        >>> statistics.add(np.ones(2, np.float32), np.array([True, False]), active=np.ones(2, bool))
+        >>> statistics.add(np.ones(2, np.float32), np.array([True, False]), np.ones(2, bool))
         >>> statistics.metrics()["episode/return"]
         1.0
     """
@@ -70,6 +70,21 @@ class EpisodeStatistics:
             self.finished += len(returns)
             self._returns[done] = 0.0
             self._lengths[done] = 0
+
+    def add_steps(
+        self, reward: Float32[np.ndarray, "T rows"], done: Bool[np.ndarray, "T rows"], active: Bool[np.ndarray, "T rows"]
+    ) -> None:
+        """Count several steps, as `add` would one after another; steps at which no episode ends at little cost."""
+        begin = 0
+        for t in np.flatnonzero((done | ~active).any(axis=1)).tolist():
+            self._pass(reward[begin:t])
+            self.add(reward[t], done[t], active[t])
+            begin = t + 1
+        self._pass(reward[begin:])
+
+    def _pass(self, reward: Float32[np.ndarray, "T rows"]) -> None:
+        self._returns += reward.sum(axis=0, dtype=np.float64)
+        self._lengths += len(reward)
 
     @property
     def recent_return(self) -> float:

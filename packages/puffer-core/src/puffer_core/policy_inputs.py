@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class PolicyInputs:
         self._spreads_state = "global_state" in arrays and not np.array_equal(spec.row_env, rows)
 
     @classmethod
-    def of(cls, names: Set[str], spec: VectorEnvSpec, slots: EnvBuffers) -> PolicyInputs:
+    def of(cls, names: AbstractSet[str], spec: VectorEnvSpec, slots: EnvBuffers) -> PolicyInputs:
         """The inputs of these names, and the action mask where there is one.
 
         Raises:

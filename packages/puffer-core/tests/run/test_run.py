@@ -461,6 +461,6 @@ def test_a_run_has_one_collector(plans: ModuleType, host: PluginHost) -> None:
 
 def test_closing_the_context_closes_the_env(plans: ModuleType, host: PluginHost) -> None:
     context = RunContext(plans.plan("unused"), host)
-    env: Any = context.vector_env
+    (env,) = context.vector_envs
     context.close()
     assert env.closed

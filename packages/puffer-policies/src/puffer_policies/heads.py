@@ -43,25 +43,30 @@ def init_heads(rng: np.random.Generator, interface: PolicyInterface, features: i
     for name, size in head_sizes(interface.action).items():
         params[f"actor.{name}.weight"] = orthogonal(rng, features, size, ACTOR_GAIN)
         params[f"actor.{name}.bias"] = np.zeros(size, np.float32)
-        if name == "mean":
-            params["actor.log_std"] = np.full(size, log_std, np.float32)
+        if name.startswith("mean"):
+            params[f"actor.{_log_std(name)}"] = np.full(size, log_std, np.float32)
     if "value" in interface.outputs:
         params["critic.value.weight"] = orthogonal(rng, features, 1, 1.0)
         params["critic.value.bias"] = np.zeros(1, np.float32)
     return params
 
 
-def apply_heads(ops: Ops, params: Params, actor: Array, critic: Array) -> Outputs:
+def apply_heads(ops: Ops, params: Params, interface: PolicyInterface, actor: Array, critic: Array) -> Outputs:
     """Named outputs from the actor's and the critic's features, `[time, rows, features]` each."""
     outputs: Outputs = {}
-    for name in ("logits", "mean"):
-        if f"actor.{name}.weight" in params:
-            outputs[name] = _linear(ops, params, f"actor.{name}", actor)
-    if "actor.log_std" in params:
-        outputs["log_std"] = ops.broadcast_to(params["actor.log_std"], tuple(outputs["mean"].shape))
-    if "critic.value.weight" in params:
+    for name in head_sizes(interface.action):
+        outputs[name] = _linear(ops, params, f"actor.{name}", actor)
+        if name.startswith("mean"):
+            log_std = params[f"actor.{_log_std(name)}"]
+            outputs[_log_std(name)] = ops.broadcast_to(log_std, tuple(outputs[name].shape))
+    if "value" in interface.outputs:
         outputs["value"] = _linear(ops, params, "critic.value", critic)[:, :, 0]
     return outputs
+
+
+def _log_std(mean: str) -> str:
+    """`log_std` for `mean`, `log_std.NAME` for `mean.NAME`."""
+    return "log_std" + mean.removeprefix("mean")
 
 
 def _linear(ops: Ops, params: Mapping[str, Array], name: str, x: Array) -> Array:

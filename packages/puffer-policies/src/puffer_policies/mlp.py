@@ -39,7 +39,7 @@ class MlpConfig(BaseModel):
 
 
 class Mlp:
-    """Fully connected layers over every kind of flat observation; implements `Policy`.
+    """Fully connected layers over every kind of observation, as one vector; implements `Policy`.
 
     Args:
         config: sizes and options.
@@ -98,7 +98,8 @@ class Mlp:
         self, ops: Ops, params: Params, inputs: Inputs, carry: Tree, reset: Array, rng: Rng | None
     ) -> tuple[Outputs, Tree]:
         """Outputs `[time, rows, ...]`: the action distribution's parameters, and `value` where it was asked for."""
-        x = encode(ops, self.interface.observation, inputs["observation"])
+        first = "trunk.0.weight" if self.config.shared else "actor.0.weight"
+        x = encode(ops, self.interface.observation, inputs["observation"], params[first].dtype)
         if self.config.normalize_observation:
             x = normalise(ops, self._moments(params), x, clip=self.config.observation_clip)
         if self.config.shared:
@@ -106,14 +107,15 @@ class Mlp:
         else:
             actor = self._network(ops, params, "actor", x)
             critic = self._network(ops, params, "critic", x) if "value" in self.interface.outputs else actor
-        return apply_heads(ops, params, actor, critic), carry
+        return apply_heads(ops, params, self.interface, actor, critic), carry
 
     def update_stats(self, ops: Ops, params: Params, inputs: Inputs, weight: Array) -> Params:
         """Bring the observation's running mean and variance up to date."""
         if not self.config.normalize_observation:
             return params
-        x = encode(ops, self.interface.observation, inputs["observation"])
-        moments = moments_update(ops, self._moments(params), x, weight)
+        before = self._moments(params)
+        x = encode(ops, self.interface.observation, inputs["observation"], before["mean"].dtype)
+        moments = moments_update(ops, before, x, weight)
         return params | {_STATS + name: value for name, value in moments.items()}
 
     def _network(self, ops: Ops, params: Params, network: str, x: Array) -> Array:

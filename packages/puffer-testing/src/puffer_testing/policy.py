@@ -12,17 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
-from puffer_core.arrays import Params, is_trainable, named_leaves
+from puffer_core.arrays import Params, Tree, is_trainable, map_tree, named_leaves
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Outputs, Policy, PolicyInterface
-from puffer_core.distributions import PARAMETERS, action_distribution
+from puffer_core.distributions import action_distribution, is_parameter
 from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout
+from puffer_core.policy_inputs import no_action
 from puffer_testing.components import build, find
 
 STEPS, ROWS = 6, 4
+NESTED_OBSERVATION = Dict(body=Dict(speed=Box(-1, 1, (2,)), gear=Discrete(3)), bits=Tuple([MultiBinary(3)]))
+NESTED_ACTION = Dict(move=Discrete(3), arm=Tuple([Box(-2, 2, (2,)), MultiBinary(2)]))
 
 
 class PolicyConformance:
@@ -76,13 +79,28 @@ class PolicyConformance:
     def test_every_pair_of_spaces_gives_outputs(self, backend: Backend) -> None:
         for observation in self.observations:
             for action in self.actions:
-                policy = self.make(observation, action, frozenset({"value"}))
-                outputs = self._run(backend, policy, self._params(policy), self._inputs(policy))[0]
-                assert PARAMETERS & set(outputs), f"{observation} to {action}: no parameters of an action distribution"
-                assert outputs["value"].shape == (STEPS, ROWS), f"{observation} to {action}: shape of value"
-                host = build("backend", "numpy", {})
-                mode = action_distribution(host.ops, policy.interface.action, outputs).mode()
-                assert mode.shape == (STEPS, ROWS, *policy.interface.action.shape), f"{observation} to {action}"
+                self._check_outputs(backend, self.make(observation, action, frozenset({"value"})))
+
+    @pytest.mark.parametrize("which", ["observation", "action", "both"])
+    def test_nested_spaces_are_served_or_refused(self, backend: Backend, which: str) -> None:
+        observation = self.observations[0] if which == "action" else NESTED_OBSERVATION
+        action = self.actions[0] if which == "observation" else NESTED_ACTION
+        try:
+            policy = self.make(observation, action, frozenset({"value"}))
+        except UnsupportedError:
+            pytest.skip("it refuses nested spaces, as it may")
+        self._check_outputs(backend, policy)
+
+    def _check_outputs(self, backend: Backend, policy: Policy) -> None:
+        interface = policy.interface
+        spaces = f"{interface.observation.space} to {interface.action.space}"
+        outputs = self._run(backend, policy, self._params(policy), self._inputs(policy))[0]
+        assert any(map(is_parameter, outputs)), f"{spaces}: no parameters of an action distribution"
+        assert outputs["value"].shape == (STEPS, ROWS), f"{spaces}: shape of value"
+        mode = action_distribution(build("backend", "numpy", {}).ops, interface.action, outputs).mode()
+        shapes = {name: leaf.shape for name, leaf in named_leaves(mode)}
+        expected = {leaf.name: (STEPS, ROWS, *leaf.shape) for leaf in interface.action.leaves}
+        assert shapes == expected, f"{spaces}: shapes of actions"
 
     def test_outputs_are_finite(self, backend: Backend, policy: Policy) -> None:
         outputs = self._run(backend, policy, self._params(policy), self._inputs(policy))[0]
@@ -95,7 +113,7 @@ class PolicyConformance:
         whole, end = self._run(backend, policy, params, inputs, reset=reset)
         carry = policy.initial_carry(ROWS)
         for step in range(STEPS):
-            one = {name: value[step : step + 1] for name, value in inputs.items()}
+            one = map_tree(lambda x, step=step: x[step : step + 1], inputs)
             outputs, carry = self._run(backend, policy, params, one, carry, reset[step : step + 1])
             for name, value in outputs.items():
                 np.testing.assert_allclose(value[0], whole[name][step], rtol=1e-4, atol=1e-5, err_msg=f"{name}, {step}")
@@ -105,7 +123,7 @@ class PolicyConformance:
     def test_a_reset_forgets_what_was_before(self, backend: Backend, policy: Policy) -> None:
         params, inputs = self._params(policy), self._inputs(policy)
         _, used = self._run(backend, policy, params, inputs)
-        first = {name: value[:1] for name, value in inputs.items()}
+        first = map_tree(lambda x: x[:1], inputs)
         begins = np.ones((1, ROWS), bool)
         fresh = self._run(backend, policy, params, first, policy.initial_carry(ROWS), begins)[0]
         after = self._run(backend, policy, params, first, used, begins)[0]
@@ -115,7 +133,7 @@ class PolicyConformance:
     def test_rows_do_not_influence_one_another(self, backend: Backend, policy: Policy) -> None:
         params, inputs = self._params(policy), self._inputs(policy)
         together = self._run(backend, policy, params, inputs)[0]
-        alone = self._run(backend, policy, params, {name: value[:, 1:2] for name, value in inputs.items()})[0]
+        alone = self._run(backend, policy, params, map_tree(lambda x: x[:, 1:2], inputs))[0]
         for name, value in alone.items():
             np.testing.assert_allclose(value, together[name][:, 1:2], rtol=1e-4, atol=1e-5, err_msg=name)
 
@@ -142,15 +160,15 @@ class PolicyConformance:
     def _params(self, policy: Policy) -> Params:
         return policy.init(np.random.default_rng(0))
 
-    def _inputs(self, policy: Policy) -> dict[str, np.ndarray]:
+    def _inputs(self, policy: Policy) -> dict[str, Tree]:
         layout = policy.interface.observation
         layout.space.seed(3)
         rows = np.zeros((STEPS * ROWS, *layout.shape), layout.dtype)
         for row in range(len(rows)):
             layout.encode(layout.space.sample(), rows[row, ...])
-        available: dict[str, np.ndarray] = {
-            "observation": rows.reshape(STEPS, ROWS, *layout.shape),
-            "previous_action": np.zeros((STEPS, ROWS, *policy.interface.action.shape), policy.interface.action.dtype),
+        available: dict[str, Tree] = {
+            "observation": layout.split(rows.reshape(STEPS, ROWS, *layout.shape)),
+            "previous_action": no_action(policy.interface.action, STEPS, ROWS),
             "previous_reward": np.zeros((STEPS, ROWS), np.float32),
         }
         return {name: available[name] for name in policy.inputs}
@@ -160,11 +178,11 @@ class PolicyConformance:
         backend: Backend,
         policy: Policy,
         params: Params,
-        inputs: dict[str, np.ndarray],
+        inputs: dict[str, Tree],
         carry: Any = None,
         reset: np.ndarray | None = None,
     ) -> tuple[Outputs, Any]:
-        steps, rows = next(iter(inputs.values())).shape[:2]
+        steps, rows = next(leaf for _, leaf in named_leaves(inputs)).shape[:2]
         carry = policy.initial_carry(rows) if carry is None else carry
         reset = np.zeros((steps, rows), bool) if reset is None else reset
         apply = backend.compile(policy.apply)

@@ -18,8 +18,8 @@ Inputs: TypeAlias = Mapping[str, Tree]
 An observation or action of a nested space is a dict of such arrays, by the leaf names of its layout (`pos.x`)."""
 
 Outputs: TypeAlias = dict[str, Array]
-"""Named arrays `[time, rows, ...]`: `logits`, or `mean` and `log_std` (of a nested action space those of each leaf, such
-as `logits.gear`); `value`; whatever else a trainer asked for."""
+"""Named arrays `[time, rows, ...]`: `logits`, or `mean` and `log_std` (of a nested action space those of each leaf,
+such as `logits.gear`); `value`; whatever else a trainer asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

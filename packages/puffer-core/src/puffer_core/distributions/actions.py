@@ -37,7 +37,7 @@ def is_parameter(output: str) -> bool:
         >>> is_parameter("logits"), is_parameter("mean.arm.speed"), is_parameter("value")
         (True, True, False)
     """
-    return output.partition(".")[0] in PARAMETERS
+    return output in PARAMETERS or output.partition(".")[0] in PARAMETERS
 
 
 def head_sizes(action: Layout) -> dict[str, int]:

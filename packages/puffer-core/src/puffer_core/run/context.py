@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from puffer_core.batches import divided, joined
 from puffer_core.collect import HostCollector
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import Checkpointable
@@ -63,22 +65,38 @@ class RunContext:
         return acting_backend(self.backend, self.plan.policy_spec)
 
     @cached_property
-    def vector_env(self) -> VectorEnv:
-        """The env that is learned in; where its mode is `auto`, a short look at the env settles it."""
+    def vector_envs(self) -> tuple[VectorEnv, ...]:
+        """The env that is learned in, as the batches that it is stepped in."""
+        from puffer_core.vector.shares import cores
+
+        component = self._env_component()
+        with ExitStack() as made:
+            envs = []
+            for vector in divided(self._settled_vector(), cores()):
+                envs.append(make_env(self.host, _provided(component), component.config, vector))
+                made.callback(envs[-1].close)
+            made.pop_all()
+        return tuple(envs)
+
+    def _settled_vector(self) -> VectorConfig:
+        """How the env is stepped; where its mode is `auto`, a short look at the env settles it."""
         from puffer_core.vector.choosing import choose
+        from puffer_core.vector.shares import cores
 
         component, vector = self._env_component(), self.plan.vector
+        divided(vector, cores())  # what cannot be shared out is refused before anything is measured
         provided = _provided(component)
         choice = choose(provided, self.host.load(provided), component.config, vector, env_steps=self.total_steps)
-        if choice is not None:
-            self._on_choice(choice)
-            vector = choice.vector
-        return make_env(self.host, provided, component.config, vector)
+        if choice is None:
+            return vector
+        self._on_choice(choice)
+        shared_out = vector.batches == 2 and not vector.workers  # by `divided`, which finds an even number
+        return choice.vector.model_copy(update={"workers": 0}) if shared_out else choice.vector
 
-    @property
+    @cached_property
     def env(self) -> VectorEnvSpec:
-        """What the run's env looks like."""
-        return self.vector_env.spec
+        """What the run's env looks like, all batches together."""
+        return joined([env.spec for env in self.vector_envs])
 
     def make_env(self, num_envs: int) -> VectorEnv:
         """A vector env of the run's kind, of its own.
@@ -123,13 +141,14 @@ class RunContext:
         if self._collector is not None:
             raise UnsupportedError("the run's collector was asked for twice; a trainer collects with one")
         collector = HostCollector(
-            [self.vector_env],
+            self.vector_envs,
             policy,
             backend=self.backend,
             horizon=horizon,
             seed=self.streams.fixed("env"),
             rng=self.generator("acting"),
             acting_backend=self.acting_backend,
+            poison=self.plan.vector.poison,
         )
         if self._collector_state is not None:
             collector.load_state_dict(self._collector_state)
@@ -179,9 +198,10 @@ class RunContext:
         return logger
 
     def close(self) -> None:
-        """Close the env, if it was made. Safe to call twice."""
-        if "vector_env" in self.__dict__:
-            self.vector_env.close()
+        """Close the env, if it was made: every batch, even where one fails. Safe to call twice."""
+        with ExitStack() as stack:
+            for env in self.__dict__.get("vector_envs", ()):
+                stack.callback(env.close)
 
     def _build(self, component: Component, *arguments: Any) -> Any:
         return self.host.load(_provided(component))(component.config, *arguments)
@@ -204,10 +224,11 @@ def resized(vector: VectorConfig, num_envs: int) -> VectorConfig:
     """The same way of stepping another number of environments, in one batch.
 
     Example:
-        >>> resized(VectorConfig(num_envs=64, workers=8, batches=2), 5).workers
+        >>> resized(VectorConfig(num_envs=64, workers=8, isolate=True, batches=2), 5).workers
         5
     """
-    return vector.model_copy(update={"num_envs": num_envs, "workers": min(vector.workers, num_envs), "batches": 1})
+    most = num_envs if vector.isolate else max(1, num_envs - 1)
+    return vector.model_copy(update={"num_envs": num_envs, "workers": min(vector.workers, most), "batches": 1})
 
 
 def acting_backend(backend: Backend, policy: PolicySpec) -> Backend:
