@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import gymnasium
 import pettingzoo
 
-from puffer_core.errors import EnvError, UsageError, did_you_mean
+from puffer_core.errors import EnvError, UsageError
 from puffer_core.specs import import_target
 from puffer_core.vector.gymnasium import make as make_gymnasium
 from puffer_core.vector.making import check_options, install_hint, making
@@ -56,7 +56,7 @@ def make(
     if api not in ("auto", *_ATTRIBUTES):
         raise UsageError(f"{env_id}: api is {api!r}, expected 'auto', 'parallel' or 'aec'")
     creator = _creator(env_id, api)
-    _check_own_options(env_id, creator, options)
+    check_options(env_id, _telling(creator), options)
     one = partial(_make_one, env_id, creator, options)
     return AgentsVectorEnv(one, num_envs, id=env_id, global_state=global_state)
 
@@ -113,22 +113,21 @@ def _not_importable(env_id: str, error: Exception) -> EnvError:
     return EnvError(f"{env_id} cannot be imported: {type(error).__name__}: {error}", remedy=remedy)
 
 
-def _check_own_options(env_id: str, creator: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """By signature; PettingZoo's `env(**kwargs)` hands them to the `raw_env` beside it."""
-    check_options(env_id, _telling(creator), options)
-
-
 def _telling(creator: Callable[..., Any]) -> Callable[..., Any]:
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(creator).parameters.values())
-    if not takes_any:
-        return creator
-    # A wrapper of PettingZoo's conversions is defined elsewhere; it holds the function that it calls.
-    inner = next(
-        (cell.cell_contents for cell in getattr(creator, "__closure__", None) or () if callable(cell.cell_contents)),
-        creator,
-    )
-    own = getattr(sys.modules.get(getattr(inner, "__module__", "")), "raw_env", None)
-    return own if own is not None else creator
+    """The callable whose parameters are the options: what a wrapper with `**kwargs` holds, or the `raw_env` beside it."""
+    while _takes_any(creator):
+        held = [cell.cell_contents for cell in getattr(creator, "__closure__", None) or ()]
+        beside = getattr(sys.modules.get(creator.__module__), "raw_env", creator)
+        inner: Callable[..., Any] = next((value for value in held if callable(value)), beside)
+        if inner is creator:
+            break
+        creator = inner
+    return creator
+
+
+def _takes_any(creator: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(creator).parameters.values()
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def _make_one(env_id: str, creator: Callable[..., Any], options: Mapping[str, Any]) -> TeamEnv:
@@ -139,9 +138,7 @@ def _make_one(env_id: str, creator: Callable[..., Any], options: Mapping[str, An
         except TypeError as error:
             unexpected = _UNEXPECTED.search(str(error))
             if unexpected and unexpected[1] in options:
-                known = [name for name in inspect.signature(_telling(creator)).parameters if name != "kwargs"]
-                remedy = did_you_mean(unexpected[1], known)
-                raise UsageError(f"{env_id} has no option {unexpected[1]!r}", remedy=remedy) from error
+                raise UsageError(f"{env_id} has no option {unexpected[1]!r}") from error
             raise
     if isinstance(env, pettingzoo.AECEnv):
         return Turns(env)

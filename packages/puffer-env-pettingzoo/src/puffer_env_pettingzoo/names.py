@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,7 +48,7 @@ def resolve(id: str) -> EnvSpec | None:
     found = known_ids(family)
     full = [known for known in found if name in _names(known)]
     if len(full) != 1:
-        raise UsageError(f"{family} has no environment {name!r}", remedy=did_you_mean(name, map(_short, found)))
+        raise UsageError(f"{family} has no environment {name!r}", remedy=_nearest(name, map(_short, found)))
     return _found(full[0])
 
 
@@ -73,7 +74,7 @@ def _bare(name: str) -> EnvSpec | None:
     if name in known:
         return _found(known[name])
     if get_close_matches(name, known, n=1, cutoff=0.8):
-        raise UsageError(f"no installed package has the environment {name!r}", remedy=did_you_mean(name, known))
+        raise UsageError(f"no installed package has the environment {name!r}", remedy=_nearest(name, known))
     return None
 
 
@@ -85,6 +86,13 @@ def _names(id: str) -> set[str]:
 
 def _short(id: str) -> str:
     return id.partition(":")[2]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Other versions of the same environment, if there are any, before similar names."""
+    names = list(known)
+    base = name.rpartition("_v")[0].rpartition("/")[2] or name
+    return did_you_mean(name, [own for own in names if own.rpartition("_v")[0].rpartition("/")[2] == base] or names)
 
 
 def _found(id: str) -> EnvSpec:

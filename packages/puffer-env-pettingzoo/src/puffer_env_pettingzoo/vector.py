@@ -154,7 +154,9 @@ class AgentsVectorEnv:
         Raises:
             UnsupportedError: it was not.
         """
-        picture = self._guarded(0, "render", self._envs[0].render)
+        env = self._envs[0]
+        silent = getattr(getattr(env, "unwrapped", env), "render_mode", "unknown") is None  # it would warn
+        picture = None if silent else self._guarded(0, "render", env.render)
         if not isinstance(picture, np.ndarray) or picture.ndim != 3:
             raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
         return np.ascontiguousarray(picture, np.uint8)
