@@ -12,14 +12,28 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from puffer_core.contracts.env import EnvBuffers, VectorEnv
 from puffer_core.errors import CheckpointError, EnvError, ShapeError, UsageError
 from puffer_env_native import Float32, NativeEnv
+from puffer_env_native.acrobot import Acrobot
 from puffer_env_native.batch import NativeVectorEnv
 from puffer_env_native.cartpole import CartPole
+from puffer_env_native.gridworld import GridWorld, MaskedGridWorld
+from puffer_env_native.mountain_car import MountainCar, MountainCarContinuous
 from puffer_env_native.pendulum import Pendulum
 from puffer_env_native.probes import ActionReward, ConstantReward, ObservationReward
 
 SLOTS = 65
 OUTPUTS = ("observation", "final_observation", "reward", "terminated", "truncated")
-EVERY = [CartPole, Pendulum, ConstantReward, ObservationReward, ActionReward]
+EVERY = [
+    CartPole,
+    Pendulum,
+    Acrobot,
+    MountainCar,
+    MountainCarContinuous,
+    GridWorld.variant({"size": 4, "scale": 1}),
+    MaskedGridWorld.variant({"size": 3, "scale": 2}),
+    ConstantReward,
+    ObservationReward,
+    ActionReward,
+]
 
 
 def actions(env: NativeVectorEnv) -> np.ndarray:
@@ -48,14 +62,32 @@ def assert_same(first: EnvBuffers, second: EnvBuffers, rows: slice = slice(None)
 @pytest.mark.parametrize("env_class", EVERY)
 def test_compiled_equals_the_source_as_it_is_written(env_class: type[NativeEnv]) -> None:
     compiled, source = (rolled(env_class.batch(37, compiled=compiled)) for compiled in (True, False))
-    for name in ("reward", "terminated", "truncated"):
+    for name in ("reward", "terminated", "truncated", "action_mask"):
         np.testing.assert_array_equal(getattr(compiled, name), getattr(source, name))
+    exact = compiled.observation.dtype.kind != "f"
     for name in ("observation", "final_observation"):
-        np.testing.assert_allclose(getattr(compiled, name), getattr(source, name), rtol=1e-5, atol=1e-6)
+        rounding = {"rtol": 0, "atol": 0} if exact else {"rtol": 1e-5, "atol": 1e-6}
+        np.testing.assert_allclose(getattr(compiled, name), getattr(source, name), **rounding)
+
+
+@pytest.mark.parametrize("env_class", EVERY)
+def test_parts_play_what_the_whole_plays(env_class: type[NativeEnv]) -> None:
+    whole, part = env_class.batch(37), env_class.batch(9)
+    moves = actions(whole)
+    here, there = EnvBuffers.allocate(whole.spec, SLOTS), EnvBuffers.allocate(part.spec, SLOTS)
+    whole.bind(here)
+    part.bind(there)
+    whole.reset(3)
+    part.reset(3, first=11)
+    for slot, action in enumerate(moves, start=1):
+        whole.step(action, slot)
+        part.step(action[11:20], slot)
+    for name in ("observation", "reward", "terminated", "truncated"):
+        np.testing.assert_array_equal(getattr(here, name)[:, 11:20], getattr(there, name), err_msg=name)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 50])
-@pytest.mark.parametrize("env_class", [CartPole, Pendulum])
+@pytest.mark.parametrize("env_class", [CartPole, Pendulum, Acrobot, MountainCar, MountainCarContinuous, EVERY[5]])
 def test_threads_change_nothing(env_class: type[NativeEnv], threads: int) -> None:
     assert_same(rolled(env_class.batch(37)), rolled(env_class.batch(37, threads=threads)))
 

@@ -10,11 +10,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from gymnasium.spaces import Box
 
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import EnvError, UnsupportedError
-from puffer_env_native import NativeEnv, cache
+from puffer_env_native import Array, NativeEnv, UInt8, cache
 from puffer_env_native.cartpole import CartPole
+from puffer_env_native.gridworld import GridWorld
 from puffer_env_native.machine_code import ObjectFile
 from puffer_env_native.pendulum import Pendulum
 from puffer_env_native.probes import ConstantReward
@@ -149,12 +151,17 @@ def _fast(self: NativeEnv) -> None:
     self.elapsed = 2
 
 
+def _drawn(self: NativeEnv, out: Array) -> None:
+    out[0] = 1
+
+
 def lever(**changes: object) -> type[NativeEnv]:
     members = {
         "action_space": Pendulum.action_space,
         "observation_space": Pendulum.observation_space,
         "LENGTH": 1.0,
         "reset": _fast,
+        "observe": _fast,
         "__annotations__": {"x": float, "strength": float},
         "strength": 1.0,
     }
@@ -168,11 +175,30 @@ def lever(**changes: object) -> type[NativeEnv]:
         {"reset": _slow},
         {"__annotations__": {"x": int, "strength": float}},
         {"action_space": ConstantReward.action_space},
+        {"cells": Array(UInt8, 6)},
+        {"observation_space": Box(-1, 1, (1, 3))},
+        {"observe": _drawn},
     ],
 )
 def test_whatever_decides_the_code_changes_the_fingerprint(change: dict[str, object]) -> None:
     assert cache.fingerprint(lever()) == cache.fingerprint(lever())
     assert cache.fingerprint(lever(**change)) != cache.fingerprint(lever())
+
+
+def test_a_constant_and_the_shape_of_an_array_are_part_of_the_code() -> None:
+    def with_cells(*shape: int) -> type[NativeEnv]:
+        return lever(cells=Array(UInt8, *shape))
+
+    shapes = [(12,), (3, 4), (4, 3), (2, 6)]
+    assert len({cache.fingerprint(with_cells(*shape)) for shape in shapes}) == 4
+    sized = GridWorld.variant({"size": 5})
+    assert cache.fingerprint(sized) != cache.fingerprint(GridWorld)
+    assert cache.fingerprint(sized) != cache.fingerprint(GridWorld.variant({"size": 5, "sight": 5}))
+
+
+def test_pictures_and_limits_are_not_part_of_the_code() -> None:
+    assert cache.fingerprint(lever(render=_slow)) == cache.fingerprint(lever())
+    assert cache.fingerprint(lever(max_episode_steps=7)) == cache.fingerprint(lever())
 
 
 def test_the_value_of_an_option_is_not_part_of_the_code() -> None:

@@ -23,6 +23,38 @@ class TestPendulum(EnvConformance):
     id = "pendulum"
 
 
+class TestAcrobot(EnvConformance):
+    id = "acrobot"
+
+
+class TestMountainCar(EnvConformance):
+    id = "mountain_car"
+
+
+class TestMountainCarContinuous(EnvConformance):
+    id = "mountain_car_continuous"
+
+
+class TestGridWorld(EnvConformance):
+    id = "gridworld"
+    options = {"size": 4}
+
+
+class TestGridWorldThatSeesLittle(EnvConformance):
+    id = "gridworld"
+    options = {"size": 4, "sight": 3, "scale": 1}
+
+
+class TestMaskedGridWorld(EnvConformance):
+    id = "gridworld-masked"
+    options = {"size": 4}
+
+
+class TestMaskedGridWorldAsWritten(EnvConformance):
+    id = "gridworld-masked"
+    options = {"size": 3, "scale": 1, "compiled": False}
+
+
 class TestProbeConstantReward(EnvConformance):
     id = "probe-constant-reward"
     deterministic = True

@@ -45,7 +45,7 @@ class Functions:
         self._math = _FastMath("math")
         self._math.__dict__.update(sin=self.twin(maths.sin), cos=self.twin(maths.cos))
 
-    def twin(self, function: Callable[..., Any]) -> Any:
+    def twin(self, function: Callable[..., Any], *, inline: bool = True) -> Any:
         """The Numba function of the same source, in whose globals `math` is fast and functions are compiled."""
         assert isinstance(function, FunctionType)
         if function not in self._twins:
@@ -55,7 +55,7 @@ class Functions:
                 function.__code__, globals_, function.__name__, function.__defaults__, function.__closure__
             )
             copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__
-            self._twins[function] = njit(**_OPTIONS, forceinline=True)(copy)
+            self._twins[function] = njit(**_OPTIONS, forceinline=inline)(copy)
         return self._twins[function]
 
     def _global(self, value: Any) -> Any:
@@ -74,7 +74,8 @@ def compile_env(env_class: type[NativeEnv]) -> ObjectFile:
     """
     name = f"{env_class.__module__}.{env_class.__qualname__}"
     table, functions = Table(env_class), Functions()
-    methods = {attribute: functions.twin(method) for attribute, method in table.methods.items()}
+    drawing = {"observe"} if table.observes_in_place else set()  # long, and called thrice: to compile it once will do
+    methods = {name: functions.twin(method, inline=name not in drawing) for name, method in table.methods.items()}
     rows = RowsType(table, EnvType(table, methods))
     module = llvm.parse_assembly("")
     try:

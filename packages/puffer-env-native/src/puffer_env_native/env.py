@@ -150,7 +150,10 @@ class NativeEnv:
         key = (cls, *sorted(changed.items()))
         if changed and key not in _VARIANTS:
             named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-            _VARIANTS[key] = type(cls.__name__, (cls,), {**named, **changed})
+            try:
+                _VARIANTS[key] = type(cls.__name__, (cls,), {**named, **changed})
+            except (ValueError, AssertionError) as error:  # what Gymnasium says of a space that cannot be
+                raise UsageError(f"{cls.__name__} cannot be made with {changed}: {error}") from error
         return _VARIANTS[key] if changed else cls
 
     @classmethod

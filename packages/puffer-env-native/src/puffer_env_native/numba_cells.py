@@ -65,6 +65,12 @@ class CellsType(types.Type):
         axes = _axes(index)
         return len(axes) == len(self.shape) and all(isinstance(axis, types.Integer) for axis in axes)
 
+    def holds(self, value: Any) -> bool:
+        """Whether an element can be set to a value of this type: as in Python, no real number where integers are."""
+        if isinstance(value, types.Float):
+            return not isinstance(self.element, types.Integer)
+        return isinstance(value, (types.Integer, types.Boolean))
+
 
 register_model(CellsType)(PointerModel)
 
@@ -86,7 +92,7 @@ class GetElement(AbstractTemplate):
 class SetElement(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         cells, index, value = args
-        fits = isinstance(cells, CellsType) and cells.takes(index) and isinstance(value, (types.Number, types.Boolean))
+        fits = isinstance(cells, CellsType) and cells.takes(index) and cells.holds(value)
         return signature(types.none, cells, index, value) if fits else None
 
 

@@ -109,11 +109,8 @@ def get_attribute(context: Any, builder: Any, env_type: EnvType, env: Any, name:
 @lower_setattr_generic(EnvType)
 def _set_attribute(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     env_type, value_type = sig.args
-    column, where = env_type.table.column(name), f"{env_type.table.env_class.__name__}.{name}"
-    if column.shared:
-        raise EnvError(f"{where} is an option: a step can't write it")
-    if column.shape:
-        raise EnvError(f"{where} is an array: a step writes its elements, `self.{name}[i] = ...`")
+    if env_type.table.column(name).shared:
+        raise EnvError(f"{env_type.table.env_class.__name__}.{name} is an option: a step can't write it")
     field = env_type.fields[name]
     value = context.cast(builder, args[1], value_type, field)
     data = context.data_model_manager[field].as_data(builder, value)

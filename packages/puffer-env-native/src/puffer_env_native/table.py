@@ -41,7 +41,7 @@ class Table:
     load as one vector), then what the step reads and writes beside them.
 
     Raises:
-        UnsupportedError: a nested space, or a mask of actions that are no choices.
+        UnsupportedError: a nested space, one of float16, or a mask of actions that are no choices.
     """
 
     env_class: type[NativeEnv]
@@ -52,6 +52,11 @@ class Table:
                 raise UnsupportedError(
                     f"{self.env_class.__name__} has the space {space.space}",
                     remedy="a native env's spaces are Box, Discrete, MultiDiscrete or MultiBinary",
+                )
+            if space.dtype == np.float16:
+                raise UnsupportedError(
+                    f"{self.env_class.__name__} has the space {space.space}, and float16 does not compile",
+                    remedy="a Box of float32 holds the same numbers",
                 )
         if self.masked and not self.action.mask_size:
             raise UnsupportedError(
