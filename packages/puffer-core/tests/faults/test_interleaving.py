@@ -34,7 +34,7 @@ class Interleaving(RuleBasedStateMachine):
     def open(self) -> None:
         self.drive = Drive(chaos_vector_env(self.vector))
         self.sent = False
-        self.faults = 0
+        self.faults = 0  # since the last completed step: after the third in a row a worker is given up, rightly
 
     def count(self, what: str) -> None:
         self.done[what] = self.done.get(what, 0) + 1
@@ -43,6 +43,7 @@ class Interleaving(RuleBasedStateMachine):
     @rule(number=st.integers(1, 12))
     def step(self, number: int) -> None:
         self.drive.steps(number)
+        self.faults = 0
         self.count("step")
 
     @precondition(lambda self: not self.sent)
@@ -57,6 +58,7 @@ class Interleaving(RuleBasedStateMachine):
     def recv(self) -> None:
         self.drive.recv()
         self.sent = False
+        self.faults = 0
         self.count("recv")
 
     @precondition(lambda self: not self.sent)
@@ -65,15 +67,19 @@ class Interleaving(RuleBasedStateMachine):
         with pytest.raises(UsageError):
             self.drive.env.recv()
 
+    @precondition(lambda self: self.faults < 2)
     @rule(worker=st.integers(0, 1))
     def kill(self, worker: int) -> None:
         self.signal(worker, signal.SIGKILL)
+        self.faults += 1
         self.count("kill")
 
+    @precondition(lambda self: self.faults < 2)
     @rule(worker=st.integers(0, 1))
     def stop(self, worker: int) -> None:
         """The next step runs into its time limit."""
         self.signal(worker, signal.SIGSTOP)
+        self.faults += 1
         self.count("timeout")
 
     @rule(worker=st.integers(0, 1))
@@ -129,4 +135,25 @@ def test_any_interleaving(isolate: bool, examples: int, steps: int, injecting: C
     with deadline(30 + 8 * examples), injecting("W6", what, expected) as row:
         run_state_machine_as_test(machine, settings=how)
         row.injected += machine.done["kill"] + machine.done["timeout"]
-    assert {"step", "send", "recv", "kill", "timeout", "reset", "close"} <= set(machine.done)
+    if examples > 50:
+        assert {"step", "send", "recv", "kill", "timeout", "reset", "close"} <= set(machine.done)
+
+
+@pytest.mark.parametrize("isolate", [True, False], ids=["isolated", "shared"])
+def test_faults_while_a_step_is_under_way(isolate: bool) -> None:
+    with deadline(60):
+        drive = Drive(chaos_vector_env({**VECTOR, "workers": 2 if isolate else 1, "isolate": isolate}))
+        for number in (signal.SIGKILL, signal.SIGSTOP):
+            drive.send()
+            os.kill(workers(drive.env)[-1], number)
+            drive.recv()
+            drive.steps(3)
+        assert drive.lost in (2, 4)  # each fault hit before or after the step was done: then it costs the next one
+        drive.send()
+        os.kill(workers(drive.env)[-1], signal.SIGKILL)
+        drive.reset(5)
+        drive.steps(3)
+        drive.send()
+        drive.env.close()
+        with pytest.raises(UsageError):
+            drive.recv()

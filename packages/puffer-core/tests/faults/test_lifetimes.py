@@ -37,8 +37,8 @@ def test_no_orphan_when_the_main_process_is_killed(
 @pytest.mark.parametrize(
     ("crash", "times"),
     [
-        (False, 20),
-        (True, 10),
+        (False, 12),
+        (True, 8),
         pytest.param(False, 200, marks=pytest.mark.faults),
         pytest.param(True, 50, marks=pytest.mark.faults),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from puffer_core.vector import environment_seed
-from puffer_testing.faults import ACTS, DIE, HANG, RAISE
+from puffer_testing.faults import ACTS, DIE, HANG, LITTER, RAISE
 
 WAYS = {
     "raise": ("RuntimeError: chaos was asked for", "chaos_raises"),
@@ -25,6 +25,12 @@ SHARED = {"mode": "process", "workers": 1, "timeout": 2.0, "restarts": 3}
 ISOLATED = {**SHARED, "workers": 2, "isolate": True}
 SERIAL = {"mode": "serial"}
 SEED, VICTIM = 7, 2
+
+
+def rounds(short_phase: str, short: list[str], full: list[str]) -> Any:
+    """One short round, and every phase with every fault in the full one."""
+    every = [pytest.param(phase, full, id=f"{phase}-all", marks=pytest.mark.faults) for phase in PHASES]
+    return pytest.mark.parametrize(("phase", "faults"), [pytest.param(short_phase, short, id=short_phase), *every])
 
 
 @pytest.fixture
@@ -47,7 +53,9 @@ def check_named(text: str, phase: str, fault: str) -> None:
         for words in WAYS[fault]:
             assert words in text, text
         assert "Traceback" in text, text
-    if phase not in ("init", "close"):
+    if fault == "interrupt":
+        assert "environments 2 to 3" in text, text  # it passes by what names the others
+    elif phase not in ("init", "close"):
         assert f"environment {VICTIM}" in text, text
         assert f"seed {environment_seed(SEED, VICTIM)}" in text, text
 
@@ -55,11 +63,10 @@ def check_named(text: str, phase: str, fault: str) -> None:
 RAISED = "EnvError (exit 5) that names environment, phase, seed, with the traceback"
 
 
-@pytest.mark.parametrize("phase", ["step", *(pytest.param(phase, marks=pytest.mark.faults) for phase in PHASES)])
+@rounds("step", [*RAISE[:-1]], [*RAISE[:-1]])  # not `interrupt`: there, that is the user's Ctrl-C
 def test_serial_what_an_env_raises_is_reported(
-    phase: str, run_matrix: Callable[..., Any], injecting: Callable[..., Any]
+    phase: str, faults: list[str], run_matrix: Callable[..., Any], injecting: Callable[..., Any]
 ) -> None:
-    faults = [fault for fault in RAISE if fault != "interrupt"]  # there, that is the user's Ctrl-C
     with injecting("W3", "serial: exceptions, SystemExit, MemoryError in every phase", RAISED) as row:
         scene = run_matrix(SERIAL, phase, faults, row)
         for case in scene.lines:
@@ -67,13 +74,17 @@ def test_serial_what_an_env_raises_is_reported(
             check_named(case["message"], phase, case["fault"])
 
 
-@pytest.mark.parametrize("phase", ["step", *(pytest.param(phase, marks=pytest.mark.faults) for phase in PHASES)])
+@rounds("step", ["recursion", "exit", "interrupt"], [*RAISE])
 @pytest.mark.parametrize("vector", [SHARED, ISOLATED], ids=["shared", "isolated"])
 def test_process_what_an_env_raises_is_reported(
-    phase: str, vector: dict[str, Any], run_matrix: Callable[..., Any], injecting: Callable[..., Any]
+    phase: str,
+    faults: list[str],
+    vector: dict[str, Any],
+    run_matrix: Callable[..., Any],
+    injecting: Callable[..., Any],
 ) -> None:
     with injecting("W3", "process: exceptions, SystemExit, MemoryError in every phase", RAISED) as row:
-        scene = run_matrix(vector, phase, list(RAISE), row)
+        scene = run_matrix(vector, phase, faults, row)
         for case in scene.lines:
             assert case["outcome"] == "exit 5", case
             check_named(case["message"], phase, case["fault"])
@@ -83,12 +94,12 @@ def test_process_what_an_env_raises_is_reported(
 ENDED = "the worker is restarted, or an EnvError if that can't help (init); environment, phase, seed named"
 
 
-@pytest.mark.parametrize("phase", ["reset", *(pytest.param(phase, marks=pytest.mark.faults) for phase in PHASES)])
+@rounds("reset", ["segfault", "os-exit"], [*DIE])
 def test_a_process_that_ends_is_restarted_or_reported(
-    phase: str, run_matrix: Callable[..., Any], injecting: Callable[..., Any]
+    phase: str, faults: list[str], run_matrix: Callable[..., Any], injecting: Callable[..., Any]
 ) -> None:
     with injecting("W3", "os._exit, segfault, stack overflow, abort, SIGKILL in every phase", ENDED) as row:
-        scene = run_matrix(ISOLATED, phase, list(DIE), row)
+        scene = run_matrix(ISOLATED, phase, faults, row)
         for case in scene.lines:
             check_survived(case, phase, scene.said(case["fault"]))
 
@@ -119,7 +130,7 @@ def check_survived(case: dict[str, Any], phase: str, stderr: str) -> None:
 
 def test_every_way_to_fail_is_in_the_matrix() -> None:
     assert set(WAYS) == set(RAISE)
-    assert {*RAISE, *DIE, *HANG} <= set(ACTS)
+    assert {*RAISE, *DIE, *HANG, *LITTER} == set(ACTS)
 
 
 INFO = "an EnvError that names environment, phase and seed; or the run goes on"
@@ -146,10 +157,14 @@ def infos(run_matrix: Callable[..., Any], injecting: Callable[..., Any], vectors
             assert large["outcome"] == "survived", large
 
 
-def test_litter_does_no_harm(run_matrix: Callable[..., Any], injecting: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "faults", [["print", "thread", "close-files"], pytest.param([*LITTER], marks=pytest.mark.faults)], ids=len
+)
+def test_litter_does_no_harm(
+    faults: list[str], run_matrix: Callable[..., Any], injecting: Callable[..., Any], tmp_path: Path
+) -> None:
     expected = "training goes on; stdout, working directory and handlers of the run are untouched"
     with injecting("W3", "prints, chdir, handlers, threads, closed descriptors, no streams", expected) as row:
-        faults = ["print", "chdir", "handlers", "thread", "close-files", "no-streams"]
         scene = run_matrix(ISOLATED, "step", faults, row)
         for case in scene.lines:
             assert case["outcome"] == "survived", case
