@@ -93,6 +93,7 @@ class BatchWriter:
 
     def __init__(self, shown: Shown, layout: Layout, action: Layout, num_envs: int) -> None:
         self._shown = shown
+        self._plain = not layout.is_nested and not shown.mask
         self._leaves = layout.leaves
         self._whole = tuple(_repeated(leaf, num_envs) for leaf in layout.leaves)
         self._masks = MaskWriter(action)
@@ -183,6 +184,8 @@ class BatchWriter:
         return [mask if has is None or has[row] else None for row, mask in enumerate(rows)], "info"
 
     def _seen(self, batch: Any) -> list[Any]:
+        if self._plain:
+            return [batch]
         try:
             return [part for (part,) in self._shown.columns([batch])[0]]
         except NestingError as error:

@@ -159,8 +159,10 @@ class GymnasiumVectorEnv:
         self._slot(slot, first=1)
         env, actions = self._open, batched(self.spec.action, self._own_actions(action))
         begin = env.step_async if type(env) is AsyncVectorEnv else env.step
-        with self._faults("step"):
+        try:
             self._pending = slot, begin(actions)
+        except _FAULTS as error:
+            self._fail("step", error)
 
     def recv(self) -> Infos:
         """Wait for the step that `send` started, and write its slot.
@@ -172,12 +174,13 @@ class GymnasiumVectorEnv:
         if self._pending is None:
             raise UsageError(f"{self._id}: recv without a send before it")
         (slot, outcome), self._pending = self._pending, None
-        env, said = self._open, list[tuple[int, Mapping[str, Any]]]()
-        with self._faults("step"):
+        env = self._open
+        try:
             if type(env) is AsyncVectorEnv:
                 outcome = env.step_wait()
-            said = self._write_outcome(self._slots[slot], outcome)
-        return said
+            return self._write_outcome(self._slots[slot], outcome)
+        except _FAULTS as error:
+            self._fail("step", error)
 
     def _write_outcome(self, slot: BatchSlot, outcome: Any) -> Said:
         if not isinstance(outcome, tuple) or len(outcome) != 5:
@@ -228,9 +231,9 @@ class GymnasiumVectorEnv:
     def _write_next_step(self, slot: BatchSlot, observation: Any, infos: Mapping[str, Any]) -> Said:
         """Rows that were over have begun anew; rows that are over now lose the transition that comes next."""
         begun, done = self._over, (slot.terminated | slot.truncated) & ~self._over
+        np.logical_not(done, out=slot.active)
         slot.reward[begun] = 0.0
         slot.terminated[begun] = slot.truncated[begun] = False
-        np.logical_not(done, out=slot.active)
         if slot.action_mask is not None:
             self._write.masks(slot.action_mask, observation, infos, np.flatnonzero(~done))
             slot.action_mask[done] = True
