@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.envs.registration import registry
 
-from puffer_core.errors import EnvError, UsageError
+from puffer_core.errors import EnvError, UnsupportedError, UsageError
+from puffer_core.plan import VectorConfig
+from puffer_core.plugins import Provided
 from puffer_core.specs import import_target
-from puffer_core.vector.gymnasium import known_ids, make, resolve
+from puffer_core.vector import make_vector_env
+from puffer_core.vector.families import FAMILIES, family_of
+from puffer_core.vector.gymnasium import known_ids, make, make_batch, make_single_agent, resolve, vectorised
+from puffer_core.vector.gymnasium_vector import GymnasiumVectorEnv
 
 MODULE = """
 import gymnasium
@@ -101,3 +112,132 @@ def test_known_ids_are_those_of_the_registry() -> None:
     ids = known_ids()
     assert ids == sorted(ids)
     assert {"CartPole-v1", "Pendulum-v1"} <= set(ids)
+
+
+class Building(gymnasium.Env[Any, Any]):
+    """Takes an option of its own."""
+
+    def __init__(self, colour: str = "red") -> None:
+        self.colour = colour
+
+
+class Room(Building):
+    """Has an observation of several parts, and hands other options on to its base."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, size: int = 3, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.observation_space = spaces.Dict(
+            image=spaces.Box(0, 1, (size,)), mission=spaces.Text(9), wind=spaces.Discrete(2)
+        )
+        self.action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return {"image": np.zeros(3, np.float32), "mission": "go", "wind": 1}, {}
+
+
+class Pair(gymnasium.Env[Any, Any]):
+    """Two agents in one environment."""
+
+    observation_space = spaces.Tuple([spaces.Discrete(2)] * 2)
+    action_space = spaces.Tuple([spaces.Discrete(2)] * 2)
+    n_agents = 2
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    gymnasium.register("PufferRoom-v0", Room)
+    gymnasium.register("PufferPair-v0", Pair)
+    yield
+    for id in ("PufferRoom-v0", "PufferPair-v0"):
+        registry.pop(id)
+
+
+@pytest.mark.usefixtures("registered")
+def test_keys_are_left_out_of_an_observation() -> None:
+    env = make(gymnasium_id="PufferRoom-v0", without=["mission"])
+    assert list(env.observation_space.spaces) == ["image", "wind"]  # type: ignore[attr-defined]
+    assert list(env.reset()[0]) == ["image", "wind"]
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("without", "remedy"),
+    [(["misson"], "Did you mean mission?"), (["image", "mission", "wind"], "expected one to be left")],
+)
+def test_keys_that_cannot_be_left_out_are_refused(without: list[str], remedy: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make(gymnasium_id="PufferRoom-v0", without=without)
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_option_that_only_a_base_refuses_gets_the_nearest() -> None:
+    with pytest.raises(UsageError, match="PufferRoom-v0 has no option 'sise'") as caught:
+        make(gymnasium_id="PufferRoom-v0", sise=4)
+    assert caught.value.remedy == "Did you mean size?"
+
+
+@pytest.mark.usefixtures("registered")
+def test_several_agents_in_one_row_are_refused_and_sent_on() -> None:
+    assert len(make(gymnasium_id="PufferPair-v0").action_space.spaces) == 2  # type: ignore[attr-defined]
+    with pytest.raises(UnsupportedError, match="PufferPair-v0 has 2 agents") as caught:
+        make_single_agent(gymnasium_id="PufferPair-v0")
+    assert "agents:PufferPair-v0" in caught.value.remedy
+
+
+def test_an_id_that_registers_a_batch_can_be_used_as_that() -> None:
+    spec = resolve("CartPole-v1")
+    assert spec is not None
+    batch = vectorised(spec)
+    assert batch is not None
+    assert (batch.name, batch.interface) == ("CartPole-v1", "gymnasium-vector")
+    env = make_vector_env(
+        Provided(spec, "puffer-core", "1"),
+        make_single_agent,
+        {"max_episode_steps": 9},
+        VectorConfig(num_envs=3, mode="native"),
+    )
+    assert isinstance(env, GymnasiumVectorEnv)
+    assert (env.spec.rows, env.spec.max_episode_steps) == (3, 9)
+    env.close()
+
+
+@pytest.mark.parametrize("id", ["Pendulum-v1", "phys2d/CartPole-v1"])
+def test_others_have_no_batch_or_one_that_loses_steps(id: str) -> None:
+    spec = resolve(id)
+    assert spec is not None
+    assert vectorised(spec) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"without": ["x"]}, "--env.without works where CartPole-v1 is stepped one by one"),
+        ({"max_episode_step": 3}, "Did you mean max_episode_steps?"),
+        ({"render_mode": "rgb"}, "Did you mean rgb_array?"),
+    ],
+)
+def test_what_a_batch_does_not_take_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_batch(2, gymnasium_id="CartPole-v1", **options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_id_of_a_package_that_is_not_imported_is_asked_for_by_its_module(
+    family: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{family.prefix}Thing-v7"
+    assert family_of(name) == family
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: object())
+    with pytest.raises(UsageError, match=f"before {family.module} is imported") as found:
+        resolve(name)
+    assert found.value.remedy == f"Ask for {family.ask}:{family.module}:{name}."
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    with pytest.raises(EnvError, match=f"comes with the package {family.package}, which is not installed") as missing:
+        resolve(name)
+    assert missing.value.remedy.startswith(f"Install it: pip install {family.package}.")
+    with pytest.raises(EnvError, match=f"comes with the package {family.package}"):
+        resolve(f"{family.module}:{name}")
