@@ -16,7 +16,7 @@ from puffer_core.guests import working_directory_kept
 from puffer_core.loaded_policy import LoadedPolicy, load_agent
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
-from puffer_core.run.context import EVALUATION_ROWS, make_env
+from puffer_core.run.context import EVALUATION_ROWS, make_env, resized
 from puffer_core.run.directory import Run
 from puffer_core.seeding import Streams
 from puffer_core.specs import PolicySpec
@@ -83,6 +83,7 @@ def evaluate(
     episodes: int = 100,
     seed: int | None = None,
     deterministic: bool = True,
+    video: str | Path | None = None,
     host: PluginHost | None = None,
 ) -> Evaluation:
     """Play whole episodes with a trained policy, in envs of their own.
@@ -93,11 +94,13 @@ def evaluate(
         seed: of envs and sampling, 0..2**63-1; where None, the seed of the run's own evaluations, which depends
             on the run's seed alone.
         deterministic: take the mode of the policy's distribution instead of sampling.
+        video: a file (.mp4 or .gif) for a film of the first episode of environment 0; `film_path` gives a name for it.
         host: the plugins; discovered where None.
 
     Raises:
         CheckpointError: not a run, or nothing sound to load in it.
         EnvError: the env cannot be made.
+        UsageError: the film cannot be made; says what to install.
 
     Example:
         >>> evaluate("runs/none")
@@ -110,10 +113,26 @@ def evaluate(
     if seed is None:
         seed = Streams(int(_option(found, "seed"))).fixed("evaluation")
     options = dict(_option(found, "env"))
-    vector = VectorConfig.model_validate(_option(found, "vector") | {"num_envs": min(episodes, EVALUATION_ROWS)})
+    vector = resized(VectorConfig.model_validate(_option(found, "vector")), min(episodes, EVALUATION_ROWS))
     provided = host.find_env(_option(found, "source"))
-    with working_directory_kept(), closing(make_env(host, provided, options, vector)) as env:
+    if video is None:
+        with working_directory_kept(), closing(make_env(host, provided, options, vector)) as env:
+            return play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+    from puffer_core.video import filming
+
+    film = Path(video).resolve()  # before an env can change the working directory
+    with working_directory_kept(), filming(lambda shown: make_env(host, provided, shown, vector), options, film) as env:
         return play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+
+
+def film_path(run: Run | str | Path) -> Path:
+    """The name of a film of the checkpoint that is meant, in the run's directory.
+
+    Raises:
+        CheckpointError: not a run, or it has no checkpoint.
+    """
+    found, checkpoint = locate(run)
+    return found.directory / "videos" / f"{checkpoint.name}.mp4"
 
 
 def load_policy(

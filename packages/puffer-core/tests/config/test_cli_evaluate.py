@@ -35,7 +35,7 @@ def test_json_is_one_object(host: PluginHost, asked: dict[str, Any], capsys: pyt
     assert printed["mean_return"] == 2.0
     assert printed["std_return"] == pytest.approx(0.8165, abs=1e-4)
     assert (printed["mean_length"], printed["episodes"]) == (20.0, 3)
-    assert asked == {"run": "here", "episodes": 100, "seed": None, "deterministic": True, "host": host}
+    assert asked == {"run": "here", "episodes": 100, "seed": None, "deterministic": True, "video": None, "host": host}
 
 
 def test_people_get_lines(host: PluginHost, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

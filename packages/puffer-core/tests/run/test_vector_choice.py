@@ -16,7 +16,7 @@ from puffer_core.config import resolve
 from puffer_core.console import EndOnly, Lines, LiveDisplay
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost
-from puffer_core.run.context import RunContext, resized
+from puffer_core.run.context import RunContext, make_env, resized
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.loop import execute, tell_choice
 from puffer_core.vector.choosing import Choice, propose
@@ -92,6 +92,12 @@ def test_evaluations_are_not_looked_at(host: PluginHost) -> None:
     assert told == []
 
 
-def test_fewer_environments_get_fewer_workers() -> None:
-    vector = resized(VectorConfig(num_envs=64, mode="process", workers=8, batches=2), 5)
-    assert (vector.num_envs, vector.workers, vector.mode, vector.batches) == (5, 5, "process", 1)
+@pytest.mark.parametrize("num_envs", [1, 2, 5])
+@pytest.mark.parametrize("isolate", [False, True])
+def test_an_evaluation_of_few_episodes_has_no_more_workers_than_it_can(
+    host: PluginHost, num_envs: int, isolate: bool
+) -> None:
+    vector = resized(VectorConfig(num_envs=64, mode="process", workers=8, isolate=isolate, batches=2), num_envs)
+    provided = host.find_env("CartPole-v1")
+    make_env(host, provided, {}, vector).close()
+    assert (vector.num_envs, vector.batches) == (num_envs, 1)

@@ -28,17 +28,19 @@ def run_eval(argv: list[str], host: PluginHost) -> int:
     _check("--episodes", arguments.episodes, 1, None)
     if arguments.seed is not None:
         _check("--seed", arguments.seed, 0, _SEEDS)
-    from puffer_core.api import evaluate
+    from puffer_core.api import evaluate, film_path
 
+    video = film_path(arguments.run) if arguments.video == "" else arguments.video
     with stdout_on_stderr():  # an env may print
         found = evaluate(
             arguments.run,
             episodes=arguments.episodes,
             seed=arguments.seed,
             deterministic=not arguments.sample,
+            video=video,
             host=host,
         )
-    summary = found.summary()
+    summary = found.summary() | ({"video": str(video)} if video else {})
     if arguments.json:
         print_json(summary)
     else:
@@ -58,6 +60,7 @@ def lines(summary: dict[str, Any]) -> list[str]:
         f"mean return  {summary['mean_return']:,.2f} +- {summary['std_return']:,.2f}",
         f"mean length  {summary['mean_length']:,.1f}",
         f"episodes     {summary['episodes']:,}, {how}",
+        *([f"video        {summary['video']}"] if "video" in summary else []),
     ]
 
 
@@ -69,6 +72,10 @@ def _parser() -> Parser:
     parser.add_argument(
         "--sample", action="store_true", help="sample actions; the most likely ones are taken otherwise"
     )
+    parser.add_argument(
+        "--video", nargs="?", const="", metavar="FILE",
+        help="film the first episode of environment 0: FILE.mp4 or FILE.gif (default: videos/ in the run's directory)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     return parser
 
