@@ -133,7 +133,7 @@ def return_moments(
         moments: of R, shape `()`.
         running_return: R of each row after the last rollout, 0 where an episode ended there.
         reward: in the env's units.
-        done: an episode ended with this step, however it ended.
+        done: R begins anew after this step: an episode ended, however it ended, or lost its transition.
         gamma: discount of the trainer, 0..1.
         active: steps that count; others leave R as it is.
 

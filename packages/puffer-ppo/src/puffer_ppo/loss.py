@@ -17,7 +17,7 @@ class Batch(TypedDict):
     """Transitions to learn from, `[time, rows, ...]`; `time` is 1 for policies without memory.
 
     Keys:
-        inputs: what the policy read.
+        inputs: what the policy read; a nested observation or action is a dict by leaf name.
         reset: bool, True where an episode starts.
         action: as sampled.
         log_prob: of the action under the behaviour policy, nats.
@@ -27,9 +27,9 @@ class Batch(TypedDict):
         weight: 1 for transitions that count, 0 for others, scaled to mean 1 over the rollout.
     """
 
-    inputs: dict[str, Array]
+    inputs: dict[str, Tree]
     reset: Array
-    action: Array
+    action: Tree
     log_prob: Array
     value: Array
     advantage: Array

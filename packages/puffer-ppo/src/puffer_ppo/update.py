@@ -82,7 +82,7 @@ def update(
     _, (params, optimizer_state), norm, _ = ops.while_loop(goes_on, epoch, start)
     metrics = watch(params, *_part(ops, batch, carry, order[-1, -1]))
     metrics |= {"loss/grad_norm": norm, "policy/explained_variance": explained_variance}
-    inputs = {name: x[:-1] for name, x in rollout["inputs"].items()}
+    inputs = map_tree(lambda x: x[:-1], rollout["inputs"])
     params = policy.update_stats(ops, params, inputs, ops.astype(rollout["active"], reward.dtype))
     return params, optimizer_state, running_return, metrics
 
@@ -109,7 +109,7 @@ def make_batch(ops: Ops, rollout: Rollout, reward: Float[Array, "T N"], config: 
     advantage = normalize(ops, estimate.advantage, active) if config.normalize_advantage else estimate.advantage
     weight = ops.astype(active, value.dtype)
     batch: Batch = {
-        "inputs": {name: x[:-1] for name, x in rollout["inputs"].items()},
+        "inputs": map_tree(lambda x: x[:-1], rollout["inputs"]),
         "reset": rollout["reset"][:-1],
         "action": rollout["action"],
         "log_prob": rollout["log_prob"],
@@ -133,9 +133,8 @@ def _scale(
     if not config.normalize_reward:
         return params, running_return, reward
     moments = {name: params[REWARD_STATS + name] for name in ("mean", "variance", "count")}
-    done = ops.logical_or(rollout["terminated"], rollout["truncated"])
     moments, running_return = return_moments(
-        ops, moments, running_return, reward, done, config.gamma, rollout["active"]
+        ops, moments, running_return, reward, rollout["reset"][1:], config.gamma, rollout["active"]
     )
     params = params | {REWARD_STATS + name: value for name, value in moments.items()}
     return params, running_return, scale_reward(ops, moments, reward)

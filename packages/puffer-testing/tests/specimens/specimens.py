@@ -22,6 +22,8 @@ class Recurrent:
     def __init__(self, config: Any, interface: PolicyInterface) -> None:
         if interface.outputs - {"value"}:
             raise UnsupportedError(f"it gives value, not {sorted(interface.outputs)}")
+        if interface.observation.is_nested:
+            raise UnsupportedError(f"it reads one array, not the parts {interface.observation.names}")
         self.interface = interface
         self.inputs = frozenset({"observation"})
         self.sizes = dict(sorted((head_sizes(interface.action) | dict.fromkeys(interface.outputs, 1)).items()))
@@ -42,8 +44,8 @@ class Recurrent:
         outputs = {name: ops.linear(sums, params[name]) for name in self.sizes}
         if "value" in outputs:
             outputs["value"] = outputs["value"][..., 0]
-        if "mean" in outputs:
-            outputs["log_std"] = 0.0 * outputs["mean"]
+        for name in [name for name in outputs if name.startswith("mean")]:
+            outputs[name.replace("mean", "log_std", 1)] = 0.0 * outputs[name]
         return outputs, (sums[-1],)
 
     def decay(self, ops: Any, reset: Any) -> Any:
