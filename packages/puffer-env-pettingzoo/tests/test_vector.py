@@ -244,7 +244,10 @@ FLOATS = np.zeros(3, np.float32)
         (changed_outcome(0, {"a_0": FLOATS, "b": FLOATS * np.nan}), "agent 'b': .* got NaN"),
         (changed_outcome(0, {"a_0": FLOATS, "b": None}), "agent 'b': .* got None, expected"),
         (changed_outcome(1, {"a_0": 0.0}), "agent 'b': it got no reward"),
-        (changed_outcome(1, {"a_0": 0.0, "b": 0.0, "c": 1.0}), r"rewards name 'c', expected some of \['a_0', 'b'\]"),
+        (
+            changed_outcome(1, {"a_0": 0.0, "b": 0.0, "c": 1.0}),
+            r"a reward is given to 'c', expected some of \['a_0', 'b'\]",
+        ),
         (changed_outcome(1, {"a_0": np.nan, "b": 0.0}), "agent 'a_0': the reward is NaN"),
         (changed_outcome(1, {"a_0": "much", "b": 0.0}), "agent 'a_0': the reward is 'much', expected a number"),
         (changed_outcome(2, {}), "agent 'a_0': it got no termination"),

@@ -10,13 +10,13 @@ import numpy as np
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout
+from puffer_core.vector.columns import RowError
 from puffer_core.vector.masks import KEY
+from puffer_env_pettingzoo.blocks import blocks_of
 from puffer_env_pettingzoo.errors import BrokenEnvError
+from puffer_env_pettingzoo.outcome import check_known, checked, numbers, of_agents
 from puffer_env_pettingzoo.team import Agent, Role, Team, TeamEnv
 from puffer_env_pettingzoo.turns import Turns
-
-_NUMBERS = (float, int, np.float64, np.float32)
-_OUTCOME = ("observations", "rewards", "terminations", "truncations", "infos")
 
 
 class Game:
@@ -37,10 +37,14 @@ class Game:
         self._living: dict[Agent, int] = {}
         self._over: set[Agent] = set()
         self._convert = [team.of_row(row).own_action for row in range(len(team.role))]
+        self._blocks = blocks_of(team)
+        own_masks = isinstance(env, Turns) or any(role.mask_in for role in team.roles)
+        self._masks = None if own_masks else team.padding_masks()
 
     def bind(self, buffers: EnvBuffers) -> None:
         """Take the rows of this environment, in every slot."""
         self._buffers = buffers
+        self._targets = [[block.target(observation) for block in self._blocks] for observation in buffers.observation]
 
     def reset(self, seed: int, slot: int) -> None:
         """Start anew, without rewards and flags.
@@ -65,38 +69,50 @@ class Game:
         self.phase = "step"
         outcome = self.env.step(self._chosen(action))
         observations, rewards, terminated, truncated, infos = checked(outcome, 5)
-        self._check_known(rewards, terminated, truncated)
+        acted = self._living
+        earned = numbers(self._taken(rewards, "reward"), acted)
+        over, cut = self._taken(terminated, "termination"), self._taken(truncated, "truncation")
         buffers = self._buffers
-        buffers.reward[slot] = 0.0
         buffers.terminated[slot] = buffers.truncated[slot] = False
-        ended = False
-        for agent, row in self._living.items():
-            buffers.reward[slot, row] = _reward(agent, _of(rewards, agent, "reward"))
-            over, cut = _of(terminated, agent, "termination"), _of(truncated, agent, "truncation")
-            if over or cut:
-                ended = True
-                buffers.terminated[slot, row], buffers.truncated[slot, row] = over, cut
-                self._observe(agent, row, observations, buffers.final_observation[slot, row, ...])
-                self._over.add(agent)
-        said = [(self._team.row[agent], info) for agent, info in infos.items() if info and agent in self._team.row]
-        lost = self._living.keys() - self._over
-        self._living = self._present()
-        if lost - self._living.keys():
-            gone = min(lost - self._living.keys(), key=str)
-            raise BrokenEnvError("it left `agents` without a termination or truncation", gone)
-        if ended and self._state:
-            self._write_state(buffers.final_global_state, slot)
+        if len(acted) < len(self._team.row):
+            buffers.reward[slot] = 0.0
+        for row, reward in zip(acted.values(), earned, strict=True):
+            buffers.reward[slot, row] = reward
+        ended = any(over) or any(cut)
+        if ended:
+            self._end(observations, over, cut, slot)
+        known = self._team.row
+        said = [(known[agent], info) for agent, info in infos.items() if info and agent in known]
+        if ended or self.env.agents != list(acted):
+            self._living = self._present(acted)
         if self._living:
             self._write(observations, infos, slot)
         else:
             self._begin(None, slot)
         return said
 
+    def _taken(self, values: Mapping[Agent, Any], name: str) -> list[Any]:
+        """The values of the agents that acted; those of agents that are over or yet to come are not read."""
+        if len(values) != len(self._living):
+            check_known(name, values, self._team.row)
+        return of_agents(values, self._living, name)
+
+    def _end(self, observations: Mapping[Agent, Any], over: list[Any], cut: list[Any], slot: int) -> None:
+        """Episodes of agents that end with this step."""
+        buffers = self._buffers
+        for (agent, row), terminated, truncated in zip(self._living.items(), over, cut, strict=True):
+            if terminated or truncated:
+                buffers.terminated[slot, row], buffers.truncated[slot, row] = terminated, truncated
+                self._observe(agent, row, observations, buffers.final_observation[slot, row, ...])
+                self._over.add(agent)
+        if self._state:
+            self._write_state(buffers.final_global_state, slot)
+
     def _begin(self, seed: int | None, slot: int) -> None:
         self.phase = "reset"
         observations, infos = checked(self.env.reset(seed=seed), 2)
         self._over.clear()
-        self._living = self._present()
+        self._living = self._present({})
         if not self._living:
             raise BrokenEnvError("`agents` is empty after reset, expected at least one")
         self._write(observations, infos, slot)
@@ -108,36 +124,63 @@ class Game:
             for agent, row in self._living.items()
         }
 
-    def _present(self) -> dict[Agent, int]:
+    def _present(self, acted: Mapping[Agent, int]) -> dict[Agent, int]:
         """The agents that live, in the env's own order; who is over stays so until the next episode."""
         rows = self._team.row
         try:
-            return {agent: rows[agent] for agent in self.env.agents if agent not in self._over}
+            living = {agent: rows[agent] for agent in self.env.agents if agent not in self._over}
         except KeyError as error:
             raise BrokenEnvError(f"`agents` has {error.args[0]!r}, expected some of {list(rows)}") from None
+        gone = acted.keys() - self._over - living.keys()
+        if gone:
+            raise BrokenEnvError("it left `agents` without a termination or truncation", min(gone, key=str))
+        return living
 
     def _write(self, observations: Mapping[Agent, Any], infos: Mapping[Agent, Any], slot: int) -> None:
-        """What agents see now; nothing for those that are not there."""
+        """What agents see and may do now."""
+        buffers, masks = self._buffers, self._buffers.action_mask
+        everyone = len(self._living) == len(self._team.row)
+        if everyone and self._blocks and (masks is None or self._masks is not None):
+            self._write_blocks(observations, slot)
+            if masks is not None:
+                masks[slot] = self._masks
+        else:
+            self._write_rows(observations, infos, slot)
+        buffers.active[slot] = True
+        if not everyone:
+            self._write_absent(slot)
+        if self._state:
+            self._write_state(buffers.global_state, slot)
+
+    def _write_blocks(self, observations: Mapping[Agent, Any], slot: int) -> None:
+        for block, (target, behind) in zip(self._blocks, self._targets[slot], strict=True):
+            try:
+                block.writer.write(target, of_agents(observations, block.agents, "observation"))
+            except RowError as error:
+                raise BrokenEnvError(error.message, block.agents[error.row]) from None
+            if behind is not None:
+                behind[...] = 0
+
+    def _write_rows(self, observations: Mapping[Agent, Any], infos: Mapping[Agent, Any], slot: int) -> None:
         buffers, masks = self._buffers, self._buffers.action_mask
         for agent, row in self._living.items():
             mask = self._observe(agent, row, observations, buffers.observation[slot, row, ...])
             if masks is not None:
                 self._write_mask(agent, self._team.of_row(row), mask, infos.get(agent) or {}, masks[slot, row])
-        buffers.active[slot] = True
-        if len(self._living) < len(self._team.row):
-            absent = sorted(set(self._team.row.values()) - set(self._living.values()))
-            buffers.active[slot, absent] = False
-            buffers.observation[slot, absent] = 0
-            if masks is not None:
-                masks[slot, absent] = True
-        if self._state:
-            self._write_state(buffers.global_state, slot)
+
+    def _write_absent(self, slot: int) -> None:
+        """Nothing for those that are not there."""
+        absent = sorted(set(self._team.row.values()) - set(self._living.values()))
+        self._buffers.active[slot, absent] = False
+        self._buffers.observation[slot, absent] = 0
+        if self._buffers.action_mask is not None:
+            self._buffers.action_mask[slot, absent] = True
 
     def _observe(self, agent: Agent, row: int, observations: Mapping[Agent, Any], target: np.ndarray[Any, Any]) -> Any:
         """Write what an agent sees; gives the mask that is in it, None where there is none."""
         role = self._team.of_row(row)
         try:
-            leaves, mask = role.take(_of(observations, agent, "observation"))
+            leaves, mask = role.take(of_agents(observations, (agent,), "observation")[0])
             role.write(leaves, target)
         except ShapeError as error:
             raise BrokenEnvError(f"the observation does not fit its space: {error.message}", agent) from None
@@ -161,42 +204,3 @@ class Game:
             self._state.encode(self.env.state(), target[slot, 0, ...])  # type: ignore[attr-defined]
         except ShapeError as error:
             raise BrokenEnvError(f"state() has changed its form: {error.message}") from None
-
-    def _check_known(self, *given: Mapping[Agent, Any]) -> None:
-        rows = self._team.row
-        for name, values in zip(_OUTCOME[1:4], given, strict=True):
-            if not values.keys() <= rows.keys():
-                unknown = [agent for agent in values if agent not in rows]
-                raise BrokenEnvError(f"{name} name {unknown[0]!r}, expected some of {list(rows)}")
-
-
-def checked(outcome: Any, count: int) -> tuple[Any, ...]:
-    """What `reset` (2 dicts) or `step` (5) gave, if it is that.
-
-    Raises:
-        BrokenEnvError: it is something else.
-    """
-    expected = _OUTCOME if count == len(_OUTCOME) else ("observations", "infos")
-    if not isinstance(outcome, tuple) or len(outcome) != count:
-        got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)
-        raise BrokenEnvError(f"it gave {got}, expected {', '.join(expected)}")
-    for name, values in zip(expected, outcome, strict=True):
-        if not isinstance(values, Mapping):
-            raise BrokenEnvError(f"{name} are {values!r}, expected a dict by agent")
-    return outcome
-
-
-def _of(values: Mapping[Agent, Any], agent: Agent, name: str) -> Any:
-    try:
-        return values[agent]
-    except KeyError:
-        raise BrokenEnvError(f"it got no {name}, expected one for every agent that acted or acts next", agent) from None
-
-
-def _reward(agent: Agent, value: Any) -> float:
-    if value.__class__ not in _NUMBERS and (np.shape(value) != () or np.asarray(value).dtype.kind not in "biuf"):
-        raise BrokenEnvError(f"the reward is {value!r}, expected a number", agent)
-    number = float(value)
-    if number != number:
-        raise BrokenEnvError("the reward is NaN, expected a number", agent)
-    return number

@@ -114,7 +114,7 @@ def _not_importable(env_id: str, error: Exception) -> EnvError:
 
 
 def _telling(creator: Callable[..., Any]) -> Callable[..., Any]:
-    """The callable whose parameters are the options: what a wrapper with `**kwargs` holds, or the `raw_env` beside it."""
+    """The callable whose parameters are the options: a wrapper with `**kwargs` holds it, or `raw_env` stands beside."""
     while _takes_any(creator):
         held = [cell.cell_contents for cell in getattr(creator, "__closure__", None) or ()]
         beside = getattr(sys.modules.get(creator.__module__), "raw_env", creator)

@@ -55,7 +55,7 @@ class Role:
         self.observation = _layout(name, "observation", self._shown.seen)
         self.mask_in = "observation" if self._shown.mask else ""
         """Where the masks stand: `observation`, `info`, or nowhere."""
-        self._plain = not self._shown.mask and not self.observation.is_nested
+        self.plain = not self._shown.mask and not self.observation.is_nested
         self._masks = MaskWriter(self.action)
         self.own_action: Callable[[Any], Any] | None = None
         """From a row of the common layout to the group's own action; None where the row is the action."""
@@ -72,7 +72,7 @@ class Role:
         Raises:
             ShapeError: it is not nested like its space.
         """
-        if self._plain:
+        if self.plain:
             return [value], None
         leaves, parts = self._shown.columns([value])
         mask = [part[0] for part in parts]
@@ -88,7 +88,7 @@ class Role:
             row[self._width :] = 0
             row = row[: self._width]
         for leaf, value in zip(self.observation.leaves, leaves, strict=True):
-            place = row if self._plain or not leaf.path else leaf.view(row)
+            place = row if self.plain or not leaf.path else leaf.view(row)
             leaf.encode(value, place)
             if leaf.dtype.kind == "f" and suspicious(place) and np.isnan(place).any():
                 raise ShapeError(f"{leaf.name}{': ' if leaf.path else ''}got NaN in {place.tolist()}, expected numbers")
@@ -166,6 +166,12 @@ class Team:
     def masked(self) -> bool:
         """Whether some agent has a mask, or fewer choices than the rows."""
         return any(role.mask_in or role.action.mask_size != self.action.mask_size for role in self.roles)
+
+    def padding_masks(self) -> np.ndarray[Any, Any]:
+        """Masks `[agents, choices]` that allow each agent what its group has."""
+        return np.stack(
+            [np.arange(self.action.mask_size) < self.of_row(row).action.mask_size for row in self.row.values()]
+        )
 
     def find_masks(self, infos: Mapping[Agent, Any]) -> None:
         """Look for masks in the infos of a reset; they are then expected in every info of the group."""
