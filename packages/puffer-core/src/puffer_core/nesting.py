@@ -64,23 +64,31 @@ def columns(space: gymnasium.Space[Any], values: Sequence[Any], path: Path = ())
     Example:
         >>> space = spaces.Dict(a=spaces.Discrete(2), b=spaces.Discrete(2))
         >>> list(columns(space, [{"a": 0, "b": 1}, {"a": 1, "b": 1}]))
-        [[0, 1], [1, 1]]
+        [(0, 1), (1, 1)]
     """
     if not is_nested(space):
         yield values
         return
-    parts = _parts(space)
-    is_dict = isinstance(space, spaces.Dict)
     try:
-        fits = list(map(len, values)).count(len(parts)) == len(values)
-        fits = fits and (is_dict or all(isinstance(value, tuple | list) for value in values))
-        taken = [list(map(itemgetter(key), values)) for key, _ in parts] if fits else []
-    except (TypeError, KeyError, IndexError, ValueError):
-        fits = False
-    if not fits:
+        taken = _taken(space, values)
+    except (TypeError, KeyError):
+        taken = None
+    if taken is None:
         raise _misnested(space, values, path)
-    for (key, part), column in zip(parts, taken, strict=True):
-        yield from columns(part, column, (*path, str(key)))
+    for (key, part), column in zip(_parts(space), taken, strict=True):
+        yield from columns(part, column, (*path, str(key))) if is_nested(part) else (column,)
+
+
+def _taken(space: Any, values: Sequence[Any]) -> list[Sequence[Any]] | None:
+    """What each of `values` has under every key; None where one has more or fewer."""
+    keys = list(space.spaces) if isinstance(space, spaces.Dict) else range(len(space.spaces))
+    if list(map(len, values)).count(len(keys)) != len(values):
+        return None
+    if isinstance(space, spaces.Tuple):
+        return list(zip(*values, strict=True)) if all(isinstance(value, tuple | list) for value in values) else None
+    if len(keys) == 1:
+        return [[value[keys[0]] for value in values]]
+    return list(zip(*map(itemgetter(*keys), values), strict=True))
 
 
 def assembled(space: gymnasium.Space[Any], leaves: Iterator[Sequence[Any]]) -> Sequence[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,23 +56,38 @@ class RowWriter:
         shown: what the observations consist of.
         layout: of what is seen of them.
         action: layout of the actions.
+        masked: there are action masks: in the observations, or else in the infos.
     """
 
-    def __init__(self, shown: Shown, layout: Layout, action: Layout) -> None:
+    def __init__(self, shown: Shown, layout: Layout, action: Layout, masked: bool) -> None:
         self._shown = shown
         self._plain = not layout.is_nested and not shown.mask
+        self._masks_in_info = masked and not shown.mask
         self._leaves = [ColumnWriter(leaf) for leaf in layout.leaves]
         self._masks = MaskWriter(action)
 
-    def observations(self, slot: Slot, values: Sequence[Any]) -> None:
-        """One observation a row, with its mask where that is in it.
+    def step(self, slot: Slot, observations: Sequence[Any], rewards: Sequence[Any], infos: Sequence[Any]) -> None:
+        """What one step of every env gave, masks included.
 
         Raises:
-            RowError: one has other keys, another shape or kind of number, is no choice of the space, or holds NaN.
+            RowError: an observation has other keys, another shape or kind of number, is no choice of the space, or
+                holds NaN; a reward is no number, or NaN; a mask is missing, has another size, or allows nothing.
         """
         if self._plain:
-            self._leaves[0].write(slot.observation[0], values)
-            return
+            self._leaves[0].write(slot.observation[0], observations)
+        else:
+            self._nested(slot, observations)
+        if self._masks_in_info and slot.action_mask is not None:
+            self._masks.write(slot.action_mask, [info.get(KEY) for info in infos], "info")
+        try:
+            slot.reward[:] = rewards
+            if not math.isnan(sum(rewards)):
+                return
+        except (TypeError, ValueError):
+            pass
+        self._find_bad_reward(slot, rewards)
+
+    def _nested(self, slot: Slot, values: Sequence[Any]) -> None:
         columns, mask = self._columns(values)
         for leaf, target, column in zip(self._leaves, slot.observation, columns, strict=True):
             leaf.write(target, column)
@@ -84,7 +99,7 @@ class RowWriter:
         """The last observation of an episode that ended.
 
         Raises:
-            RowError: as `observations`.
+            RowError: as `step`.
         """
         columns = [[value]] if self._plain else self._columns([value], row)[0]
         for leaf, target, column in zip(self._leaves, slot.final_observation, columns, strict=True):
@@ -97,30 +112,10 @@ class RowWriter:
             message = f"the observation does not fit its space: {error.message}"
             raise RowError(first + error.row, message) from None
 
-    def rewards(self, slot: Slot, values: Sequence[Any]) -> None:
-        """One reward a row.
-
-        Raises:
-            RowError: one is no number, or NaN.
-        """
-        try:
-            slot.reward[:] = values
-            if not math.isnan(sum(values)):
-                return
-        except (TypeError, ValueError):
-            pass
+    def _find_bad_reward(self, slot: Slot, values: Sequence[Any]) -> None:
         for i, value in enumerate(values):
             if not isinstance(value, int | float | np.number | np.bool_ | np.ndarray) or np.shape(value) != ():
                 raise RowError(i, f"the reward is {value!r}, expected a number")
             slot.reward[i] = value
             if np.isnan(value):
                 raise RowError(i, "the reward is NaN, expected a number")
-
-    def masks(self, slot: Slot, infos: Sequence[Mapping[str, Any]]) -> None:
-        """Action masks from `info["action_mask"]`, where the observations have none.
-
-        Raises:
-            RowError: one is missing, has another size, or allows nothing.
-        """
-        if slot.action_mask is not None and not self._shown.mask:
-            self._masks.write(slot.action_mask, [info.get(KEY) for info in infos], "info")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from operator import call
 from typing import Any, NoReturn, TypeAlias
 
 import gymnasium
@@ -20,6 +19,11 @@ from puffer_core.vector.plain import described
 from puffer_core.vector.rows import RowError, RowWriter, Slot, slots_of
 
 Env: TypeAlias = "gymnasium.Env[Any, Any]"
+
+_Outcomes: TypeAlias = tuple[list[Any], list[Any], list[Any], list[tuple[int, Any, Any]]]
+"""Observations, rewards and infos, one an env; and of the episodes that ended row, terminated and truncated."""
+
+_WELL_FORMED = (None, 0.0, False, False, {})
 
 _FAULTS = (Exception, SystemExit)  # SystemExit too: an env must not be able to end the run silently
 
@@ -77,6 +81,7 @@ class SerialVectorEnv:
         self._first, self._total = first, total
         self._num_envs = num_envs
         self._seeds: Sequence[int | None] = [None] * num_envs
+        self._note: Callable[[int], Any] | None = None
         self._slots: list[Slot] = []
         self._infos: list[tuple[int, Mapping[str, Any]]] | None = None
         self._envs: list[Env] = []
@@ -89,10 +94,10 @@ class SerialVectorEnv:
             self.close()
             raise
         self._steps = [env.step for env in self._envs]
-        action = self.spec.action
-        self._action_shape = (num_envs, *action.shape)
-        self._iterable = not action.is_nested and (action.kind != "box" or bool(action.shape))
-        self._write = RowWriter(self._shown, self.spec.observation, self.spec.action)
+        self._action_shape = (num_envs, *self.spec.action.shape)
+        self._action_dtype = self.spec.action.dtype
+        self._gives_scalars = not self.spec.action.is_nested and self.spec.action.kind == "discrete"
+        self._write = RowWriter(self._shown, self.spec.observation, self.spec.action, self.spec.action_mask)
 
     def _describe(self) -> VectorEnvSpec:
         env = self._envs[0]
@@ -122,6 +127,11 @@ class SerialVectorEnv:
                     f"{self._id}: environment {self._first + i} has {name} {own}, environment {self._first} has {first}"
                 )
 
+    def watch(self, note: Callable[[int], Any]) -> None:
+        """Have `note(i)` called before environment `i` steps, `note(-1 - i)` before it is reset: the last one is known."""
+        self._note = note
+        self._steps = [partial(_noted, note, i, env.step) for i, env in enumerate(self._envs)]
+
     def bind(self, buffers: EnvBuffers) -> None:
         """Take the slots to write into; they stay the caller's.
 
@@ -142,14 +152,13 @@ class SerialVectorEnv:
         """
         slot = self._slot(0)
         slot.terminated[...] = slot.truncated[...] = False
-        slot.reward[...] = 0.0
         self._infos = None
         self._first = first
         self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         try:
             begun = [self._begin_episode(i, seed) for i, seed in enumerate(self._seeds)]
-            self._write.observations(slot, [observation for observation, _ in begun])
-            self._write.masks(slot, [info for _, info in begun])
+            observations, infos = zip(*begun, strict=True)
+            self._write.step(slot, observations, [0.0] * self._num_envs, infos)
         except RowError as error:
             self._fail(error.row, "reset", error)
 
@@ -170,32 +179,43 @@ class SerialVectorEnv:
     def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
         """Do the whole step: nothing here could go on in the background."""
         views = self._slot(slot, first=1)
-        outcomes: list[Any] = []
         try:
-            outcomes.extend(map(call, self._steps, self._own_actions(action)))  # keeps what came before a fault
-        except _FAULTS as error:
-            self._fail(len(outcomes), "step", error)
-        try:
-            self._infos = self._write_outcomes(views, outcomes)
+            self._infos = self._write_outcomes(views, self._play(self._own_actions(action)))
         except RowError as error:
             self._fail(error.row, "step", error)
 
-    def _write_outcomes(self, slot: Slot, outcomes: list[Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    def _play(self, actions: Iterable[Any]) -> _Outcomes:
+        """One step of every env. A loop that does as little as can be: this is where serial mode spends its time."""
+        observations: list[Any] = []
+        rewards: list[Any] = []
+        infos: list[Any] = []
+        ended: list[tuple[int, Any, Any]] = []
+        outcome: Any = _WELL_FORMED
         try:
-            columns = zip(*outcomes, strict=True)
-            observations, rewards, terminated, truncated, infos = map(list, columns)
-        except (TypeError, ValueError):
-            raise _malformed(outcomes) from None
+            for step, action in zip(self._steps, actions, strict=True):
+                outcome = step(action)
+                observation, reward, terminated, truncated, info = outcome
+                if terminated or truncated:
+                    ended.append((len(rewards), terminated, truncated))
+                observations.append(observation)
+                rewards.append(reward)
+                infos.append(info)
+        except _FAULTS as error:
+            row = len(rewards)
+            complaint = _malformed(outcome)
+            self._fail(row, "step", RowError(row, complaint) if complaint else error)
+        return observations, rewards, infos, ended
+
+    def _write_outcomes(self, slot: Slot, outcomes: _Outcomes) -> list[tuple[int, Mapping[str, Any]]]:
+        observations, rewards, infos, ended = outcomes
         said = _said(infos) if any(infos) else []
         slot.terminated.fill(0)
         slot.truncated.fill(0)
-        for i in _ended(terminated, truncated):
-            slot.terminated[i], slot.truncated[i] = terminated[i], truncated[i]
+        for i, terminated, truncated in ended:
+            slot.terminated[i], slot.truncated[i] = terminated, truncated
             self._write.final_observation(slot, i, observations[i])
             observations[i], infos[i] = self._begin_episode(i, None)
-        self._write.observations(slot, observations)
-        self._write.rewards(slot, rewards)
-        self._write.masks(slot, infos)
+        self._write.step(slot, observations, rewards, infos)
         return said
 
     def recv(self) -> Infos:
@@ -208,6 +228,12 @@ class SerialVectorEnv:
         if infos is None:
             raise UsageError(f"{self._id}: recv without a send before it")
         return infos
+
+    @property
+    def render_fps(self) -> float:
+        """Pictures a second at which environment 0 looks natural; 30 where it does not say."""
+        said = getattr(self._envs[0], "metadata", {}).get("render_fps")
+        return float(said or 30.0)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
         """A picture of environment 0, if it was made with `render_mode="rgb_array"`.
@@ -254,20 +280,25 @@ class SerialVectorEnv:
 
     def _own_actions(self, action: np.ndarray[Any, Any]) -> Iterable[Any]:
         """One a row, of a copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
+        if self._gives_scalars and action.dtype == self._action_dtype and action.shape == self._action_shape:
+            return action  # whose elements are made anew as they are taken
         layout = self.spec.action
         loses = action.dtype.kind == "f" != layout.dtype.kind
         if loses or action.shape != self._action_shape:
             raise ShapeError(
                 f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} {self._action_shape}"
             )
-        own = action.astype(layout.dtype)
-        return own if self._iterable else layout.structures(own)
+        return layout.structures(action.astype(layout.dtype))
 
     def _begin_episode(self, i: int, seed: int | None) -> tuple[Any, Mapping[str, Any]]:
-        begun = self._guarded(i, "reset", partial(self._envs[i].reset, seed=seed))
-        if not isinstance(begun, tuple) or len(begun) != 2 or not isinstance(begun[1], Mapping):
-            got = f"{len(begun)} values" if isinstance(begun, tuple) and len(begun) != 2 else repr(begun)
-            self._fail(i, "reset", RowError(i, f"reset gave {got}, expected (observation, info) with a dict as info"))
+        if self._note is not None:
+            self._note(-1 - i)
+        try:
+            begun = self._envs[i].reset(seed=seed)
+        except _FAULTS as error:
+            self._fail(i, "reset", error)
+        if begun.__class__ is not tuple or len(begun) != 2 or not isinstance(begun[1], dict | Mapping):
+            self._fail(i, "reset", RowError(i, _no_beginning(begun)))
         return begun
 
     def _guarded(self, i: int, phase: str, call: Callable[[], Any]) -> Any:
@@ -290,6 +321,11 @@ class SerialVectorEnv:
         ) from error
 
 
+def _noted(note: Callable[[int], Any], i: int, step: Callable[[Any], Any], action: Any) -> Any:
+    note(i)
+    return step(action)
+
+
 def _said(infos: Sequence[Any]) -> list[tuple[int, Mapping[str, Any]]]:
     """The infos that say something, with their rows."""
     for i, info in enumerate(infos):
@@ -298,22 +334,18 @@ def _said(infos: Sequence[Any]) -> list[tuple[int, Mapping[str, Any]]]:
     return [(i, info) for i, info in enumerate(infos) if info]
 
 
-def _ended(terminated: Sequence[Any], truncated: Sequence[Any]) -> list[int]:
-    """The rows whose episode ended."""
-    try:
-        if not (any(terminated) or any(truncated)):
-            return []
-        return [i for i, flags in enumerate(zip(terminated, truncated, strict=True)) if any(flags)]
-    except (TypeError, ValueError):  # arrays of several elements have no truth value
-        for i, flags in enumerate(zip(terminated, truncated, strict=True)):
-            if any(np.shape(flag) for flag in flags):
-                raise RowError(i, f"terminated and truncated are {flags!r}, expected True or False") from None
-        raise
+def _no_beginning(begun: Any) -> str:
+    got = f"{len(begun)} values" if isinstance(begun, tuple) and len(begun) != 2 else repr(begun)
+    return f"reset gave {got}, expected (observation, info) with a dict as info"
 
 
-def _malformed(outcomes: list[Any]) -> RowError:
-    for i, outcome in enumerate(outcomes):
-        if not isinstance(outcome, tuple) or len(outcome) != 5:
-            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)
-            return RowError(i, f"step gave {got}, expected observation, reward, terminated, truncated, info")
-    raise AssertionError("every outcome is a tuple of five")
+def _malformed(outcome: Any) -> str:
+    """What is wrong with what `step` gave, in words; empty where nothing is."""
+    expected = "expected observation, reward, terminated, truncated, info"
+    if not isinstance(outcome, tuple) or len(outcome) != 5:
+        got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)
+        return f"step gave {got}, {expected}"
+    flags = outcome[2:4]
+    if any(np.ndim(flag) for flag in flags):  # arrays of several elements have no truth value
+        return f"terminated and truncated are {flags!r}, expected True or False"
+    return ""
