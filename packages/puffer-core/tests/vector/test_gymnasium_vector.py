@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -20,6 +21,7 @@ from puffer_core.errors import EnvError, ShapeError, UnsupportedError, UsageErro
 from puffer_core.vector import SerialVectorEnv
 from puffer_core.vector.gymnasium import make_batch
 from puffer_core.vector.gymnasium_vector import GymnasiumVectorEnv
+from puffer_testing import EnvConformance
 
 NEXT, SAME, DISABLED = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
 ENVS, STEPS = 3, 60
@@ -86,6 +88,27 @@ def choose(env: Any, t: int) -> np.ndarray[Any, Any]:
     parts = {"walk": rng.integers(-1, 2, env.spec.rows), "wave": rng.integers(0, 2, env.spec.rows)}
     joined: np.ndarray[Any, Any] = action.join(parts)
     return joined
+
+
+class TestSync(EnvConformance):
+    steps = 60
+
+    def make(self, num_envs: int) -> Any:
+        return GymnasiumVectorEnv(lambda: SyncVectorEnv([cartpole] * num_envs), num_envs, id="mine")
+
+
+class TestBatch(EnvConformance):
+    """Gymnasium's own CartPole: one generator for all rows, and resetting takes a step."""
+
+    steps = 60
+
+    test_a_row_plays_the_same_whatever_the_number_of_envs = None  # type: ignore[assignment]
+    test_rows_of_a_single_agent_are_always_active = None  # type: ignore[assignment]
+    test_an_ended_episode_leaves_its_last_observation_and_begins_anew = None  # type: ignore[assignment]
+
+    def make(self, num_envs: int) -> Any:
+        make = partial(make_batch, num_envs, gymnasium_id="CartPole-v1", max_episode_steps=15)
+        return GymnasiumVectorEnv(make, num_envs, id="mine")
 
 
 def play(env: Any, steps: int = STEPS) -> tuple[EnvBuffers, list[Any]]:
