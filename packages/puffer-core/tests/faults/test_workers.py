@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ import numpy as np
 import pytest
 
 from puffer_core.vector import environment_seed
+from puffer_core.vector.restarts import restart_seed
 from puffer_testing.driving import Drive, chaos_vector_env
 from puffer_testing.playing import Player, difference
-from puffer_testing.processes import deadline, descendants, is_alive, workers
+from puffer_testing.processes import deadline, descendants, is_alive, parent_of, workers
 
 PROCESS = {"mode": "process", "num_envs": 8, "workers": 2, "isolate": True}
 
@@ -28,7 +31,13 @@ PROCESS = {"mode": "process", "num_envs": 8, "workers": 2, "isolate": True}
 def test_killed_at_random_moments(times: int, injecting: Callable[..., Any]) -> None:
     random = np.random.default_rng(times)
     expected = "restarted within 1 s; the interrupted transition inactive, other rows lose nothing; counted"
-    with deadline(60 + times), injecting("W1", "SIGKILL a worker at a random moment of a run", expected) as row:
+    what = "SIGKILL a worker at a random moment of a run"
+    with (
+        deadline(60 + times),
+        injecting("W1", what, expected) as row,
+        injecting("W1", f"{what}: until it is noticed", "within 0.1 s") as noticed,
+        redirect_stderr(Stamps()) as stamps,
+    ):
         env = chaos_vector_env(PROCESS, cost_us=200.0)
         drive = Drive(env)
         share = env.spec.rows // len(workers(env))
@@ -48,10 +57,24 @@ def test_killed_at_random_moments(times: int, injecting: Callable[..., Any]) -> 
             drive.steps()  # everybody is back
             assert drive.lost_rows == []
             row.took(time.monotonic() - killed[0])
+            noticed.took(stamps.last() - killed[0])
             assert len([pid for pid in workers(env) if is_alive(pid)]) == 2
         counted = env.metrics()
         env.close()
         assert counted == {"env/restarts": times, "env/lost_transitions": times * share}
+
+
+class Stamps(io.StringIO):
+    """A stderr that notes when something was written to it, which a death always is."""
+
+    def write(self, text: str) -> int:
+        self.times = [*getattr(self, "times", []), time.monotonic()]
+        return super().write(text)
+
+    def last(self) -> float:
+        """When the first word of the last message was written."""
+        first, self.times = self.times[0], []
+        return first
 
 
 def kill(pid: int, killed: list[float]) -> None:
@@ -77,6 +100,26 @@ def test_the_rows_of_other_workers_play_what_they_would_have_played() -> None:
         assert difference(whole, expected) != ""
 
 
+def test_a_replacement_that_dies_too_leaves_other_slots_as_they_are() -> None:
+    with deadline(60):
+        second_replacement = environment_seed(restart_seed(0, 2), 2)
+        env = chaos_vector_env(PROCESS, fault="os-exit", phase="reset", seed=second_replacement)
+        drive = Drive(env, slots=20)
+        drive.steps(3)
+        for restarts in (1, 3):
+            before = [array[: drive.taken].copy() for array in (drive.buffers.active, drive.buffers.reward)]
+            os.kill(workers(env)[0], signal.SIGKILL)
+            lost = drive.lost
+            while drive.lost == lost:
+                drive.steps()
+            assert drive.lost_rows == [0, 1, 2, 3]
+            for was, array in zip(before, (drive.buffers.active, drive.buffers.reward), strict=True):
+                assert np.array_equal(was[:-1], array[: len(was) - 1])
+            drive.steps()
+            assert env.metrics()["env/restarts"] == restarts - (restarts > 1)
+        env.close()
+
+
 @pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.faults)])
 def test_a_training_run_whose_workers_are_killed_ends_well(
     times: int, tmp_path: Path, injecting: Callable[..., Any]
@@ -97,11 +140,14 @@ def test_a_training_run_whose_workers_are_killed_ends_well(
             assert process.poll() is None, (tmp_path / "output").read_text()
             time.sleep(0.02)
         for _ in range(times):
+            size = metrics.stat().st_size
+            while process.poll() is None and metrics.stat().st_size == size:  # an update ended since the last one
+                time.sleep(0.01)
             time.sleep(random.uniform(0, 0.3))
-            leaves = [pid for pid in descendants(process.pid) if not descendants(pid)]
-            if process.poll() is None and leaves:
-                os.kill(leaves[-1], signal.SIGKILL)
-                row.took(0.0)
+            forked = [pid for pid in descendants(process.pid) if parent_of(pid) != process.pid]
+            if forked:
+                os.kill(forked[-1], signal.SIGKILL)
+                row.injected += 1
         assert process.wait() == 0, (tmp_path / "output").read_text()
         lines = [json.loads(line) for line in metrics.read_text().splitlines()]
         restarts = sum(line["env/restarts"] for line in lines)
