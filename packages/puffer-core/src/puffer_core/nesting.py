@@ -50,7 +50,7 @@ def walk(space: gymnasium.Space[Any], path: Path = ()) -> Iterator[tuple[Path, g
         yield from walk(part, (*path, str(key)))
 
 
-def columns(space: gymnasium.Space[Any], values: Sequence[Any], path: Path = ()) -> Iterator[Sequence[Any]]:
+def columns(space: gymnasium.Space[Any], values: Sequence[Any], path: Path = ()) -> list[Sequence[Any]]:
     """For every leaf, its values from each of `values`.
 
     Args:
@@ -63,32 +63,56 @@ def columns(space: gymnasium.Space[Any], values: Sequence[Any], path: Path = ())
 
     Example:
         >>> space = spaces.Dict(a=spaces.Discrete(2), b=spaces.Discrete(2))
-        >>> list(columns(space, [{"a": 0, "b": 1}, {"a": 1, "b": 1}]))
+        >>> columns(space, [{"a": 0, "b": 1}, {"a": 1, "b": 1}])
         [(0, 1), (1, 1)]
     """
-    if not is_nested(space):
-        yield values
-        return
-    try:
-        taken = _taken(space, values)
-    except (TypeError, KeyError):
-        taken = None
-    if taken is None:
-        raise _misnested(space, values, path)
-    for (key, part), column in zip(_parts(space), taken, strict=True):
-        yield from columns(part, column, (*path, str(key))) if is_nested(part) else (column,)
+    return Opening(space, path).columns(values)
 
 
-def _taken(space: Any, values: Sequence[Any]) -> list[Sequence[Any]] | None:
-    """What each of `values` has under every key; None where one has more or fewer."""
-    keys = list(space.spaces) if isinstance(space, spaces.Dict) else range(len(space.spaces))
-    if list(map(len, values)).count(len(keys)) != len(values):
-        return None
-    if isinstance(space, spaces.Tuple):
-        return list(zip(*values, strict=True)) if all(isinstance(value, tuple | list) for value in values) else None
-    if len(keys) == 1:
-        return [[value[keys[0]] for value in values]]
-    return list(zip(*map(itemgetter(*keys), values), strict=True))
+class Opening:
+    """How values of a space are taken apart, worked out once: `columns` of many values costs little then.
+
+    Args:
+        space: what each value belongs to.
+        path: of the space within the root, for messages.
+
+    Example:
+        >>> Opening(spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])).columns([(0, 1), (1, 1)])
+        [(0, 1), (1, 1)]
+    """
+
+    def __init__(self, space: gymnasium.Space[Any], path: Path = ()) -> None:
+        self._space, self._path = space, path
+        parts = _parts(space) if is_nested(space) else []
+        self._keys = [key for key, _ in parts]
+        self._take = itemgetter(*self._keys) if len(parts) > 1 else None
+        self._inner = [Opening(part, (*path, str(key))) if is_nested(part) else None for key, part in parts]
+
+    def columns(self, values: Sequence[Any]) -> list[Sequence[Any]]:
+        """The function `columns` of this space."""
+        if not self._keys:
+            return [values]
+        try:
+            taken = self._taken(values)
+        except (TypeError, KeyError):
+            taken = None
+        if taken is None:
+            raise _misnested(self._space, values, self._path)
+        if not any(self._inner):
+            return taken
+        inner = zip(self._inner, taken, strict=True)
+        return [own for part, column in inner for own in (part.columns(column) if part else [column])]
+
+    def _taken(self, values: Sequence[Any]) -> list[Sequence[Any]] | None:
+        """What each of `values` has under every key; None where one has more or fewer."""
+        if list(map(len, values)).count(len(self._keys)) != len(values):
+            return None
+        if isinstance(self._space, spaces.Tuple):
+            fits = all(isinstance(value, tuple | list) for value in values)
+            return list(zip(*values, strict=True)) if fits else None
+        if self._take is None:
+            return [[value[self._keys[0]] for value in values]]
+        return list(zip(*map(self._take, values), strict=True))
 
 
 def assembled(space: gymnasium.Space[Any], leaves: Iterator[Sequence[Any]]) -> Sequence[Any]:

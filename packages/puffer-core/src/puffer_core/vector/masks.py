@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from puffer_core.layout import Layout
-from puffer_core.nesting import columns, walk
+from puffer_core.nesting import Opening, walk
 from puffer_core.vector.columns import RowError
 
 KEY = "action_mask"
@@ -39,9 +40,15 @@ class Shown:
         Raises:
             NestingError: a value is not nested like the space.
         """
-        parts = list(columns(self.whole, values))
+        parts = self._opening.columns(values)
+        if not self.mask:
+            return parts, []
         first, end = self.mask.start, self.mask.stop
         return parts[:first] + parts[end:], parts[first:end]
+
+    @cached_property
+    def _opening(self) -> Opening:
+        return Opening(self.whole)
 
 
 def shown(space: gymnasium.Space[Any], action: Layout) -> Shown:

@@ -23,7 +23,7 @@ Env: TypeAlias = "gymnasium.Env[Any, Any]"
 _Outcomes: TypeAlias = tuple[list[Any], list[Any], list[Any], list[tuple[int, Any, Any]]]
 """Observations, rewards and infos, one an env; and of the episodes that ended row, terminated and truncated."""
 
-_WELL_FORMED = (None, 0.0, False, False, {})
+_WELL_FORMED: tuple[Any, ...] = (None, 0.0, False, False, {})
 
 _FAULTS = (Exception, SystemExit)  # SystemExit too: an env must not be able to end the run silently
 
@@ -294,7 +294,7 @@ class SerialVectorEnv:
         if self._note is not None:
             self._note(-1 - i)
         try:
-            begun = self._envs[i].reset(seed=seed)
+            begun: Any = self._envs[i].reset(seed=seed)
         except _FAULTS as error:
             self._fail(i, "reset", error)
         if begun.__class__ is not tuple or len(begun) != 2 or not isinstance(begun[1], dict | Mapping):
