@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import pytest
 from gymnasium import spaces
 from gymnasium.envs.registration import registry
 
+from puffer_core.config.choosing import Named, find
+from puffer_core.config.help import add_env_options
 from puffer_core.errors import EnvError, UnsupportedError, UsageError
 from puffer_core.plan import VectorConfig
-from puffer_core.plugins import Provided
+from puffer_core.plugins import PluginHost, Provided
 from puffer_core.specs import import_target
 from puffer_core.vector import make_vector_env
 from puffer_core.vector.families import FAMILIES, family_of
@@ -241,3 +244,11 @@ def test_an_id_of_a_package_that_is_not_imported_is_asked_for_by_its_module(
     assert missing.value.remedy.startswith(f"Install it: pip install {family.package}.")
     with pytest.raises(EnvError, match=f"comes with the package {family.package}"):
         resolve(f"{family.module}:{name}")
+
+
+def test_help_lists_what_every_id_takes_and_that_its_constructor_may_take_more() -> None:
+    parser = argparse.ArgumentParser()
+    add_env_options(parser, find(PluginHost.discover(third_party=False), "env", Named("CartPole-v1")))
+    text = parser.format_help()
+    for option in ("--env.max-episode-steps INT", "--env.render-mode STR", "--env.without STR", "--env.KEY VALUE"):
+        assert option in text

@@ -69,7 +69,7 @@ def add_env_options(parser: argparse.ArgumentParser, env: Chosen | None) -> None
     """The options of an env, in a group of their own; how to write them where the env is not known."""
     title = f"env {env.named.name}" if env else "env"
     group = _add(parser, title, _options(env, ("env",)) if env else ())
-    if env is None or env.model is None:
+    if env is None or component_section(env, ("env",)).open:
         group.add_argument("--env.KEY", metavar="VALUE", help="What the env's constructor takes, if anything.")
 
 
