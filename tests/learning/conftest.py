@@ -69,7 +69,13 @@ def learn(tmp_path: Path, table: list[dict[str, Any]]) -> Learn:
     return mean_return
 
 
-def random_return(env_id: str, *, episodes: int = 100, **options: Any) -> float:
+@pytest.fixture
+def random_return() -> Callable[..., float]:
+    """`_random_return`, for tests."""
+    return _random_return
+
+
+def _random_return(env_id: str, *, episodes: int = 100, **options: Any) -> float:
     """Mean return of an episode, a row, under uniformly random valid actions."""
     provided = host().find_env(env_id)
     vector = VectorConfig(num_envs=8)
