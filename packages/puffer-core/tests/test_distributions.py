@@ -12,7 +12,7 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puffer_core.distributions import action_distribution, head_sizes, to_env
+from puffer_core.distributions import Joint, action_distribution, head_sizes, is_parameter, to_env
 from puffer_core.distributions.families import Distribution
 from puffer_core.errors import ShapeError, UnsupportedError
 from puffer_core.layout import Layout
@@ -261,3 +261,105 @@ def test_samples_reach_the_env_in_its_space(space: gymnasium.Space[Any]) -> None
     sampled = distribution(space, outputs_for(space, (1, 5))).sample(np.random.default_rng(0))
     for action in to_env(ops, layout, sampled)[0]:
         assert space.contains(np.asarray(action, layout.dtype))
+
+
+# --- nested spaces
+
+NESTED = spaces.Dict(
+    gear=spaces.Discrete(3, start=-1),
+    arm=spaces.Dict(force=spaces.Box(0, 10, (2,)), keys=spaces.MultiDiscrete([2, 3])),
+    bits=spaces.Tuple([spaces.MultiBinary(2), spaces.Box(-1, 1, ())]),
+)
+
+
+def nested_outputs(lead: tuple[int, ...], seed: int = 0) -> dict[str, Array]:
+    generator = np.random.default_rng(seed)
+    sizes = head_sizes(Layout.of(NESTED))
+    sizes |= {name.replace("mean", "log_std"): size for name, size in sizes.items() if name.startswith("mean")}
+    return {name: generator.standard_normal((*lead, size)).astype(F32) for name, size in sizes.items()}
+
+
+def test_every_leaf_has_heads_of_its_own() -> None:
+    expected = {"logits.gear": 3, "mean.arm.force": 2, "logits.arm.keys": 5, "logits.bits.0": 2, "mean.bits.1": 1}
+    assert head_sizes(Layout.of(NESTED)) == expected
+    assert all(is_parameter(name) for name in expected)
+    assert not any(map(is_parameter, ("value", "means", "logits_of_something")))
+
+
+@pytest.mark.parametrize("lead", [(1, 8), (5, 2), ()])
+def test_a_joint_is_the_sum_of_its_leaves(lead: tuple[int, ...]) -> None:
+    layout, outputs = Layout.of(NESTED), nested_outputs(lead)
+    joint = action_distribution(ops, layout, outputs)
+    assert isinstance(joint, Joint)
+    action = joint.sample(np.random.default_rng(0))
+    assert {name: x.shape for name, x in action.items()} == {leaf.name: (*lead, *leaf.shape) for leaf in layout.leaves}
+    alone = {
+        leaf.name: action_distribution(
+            ops,
+            Layout.of(space),
+            {name.partition(".")[0]: x for name, x in outputs.items() if name.partition(".")[2] == leaf.name},
+        )
+        for leaf, space in zip(
+            layout.leaves,
+            (NESTED["gear"], NESTED["arm"]["force"], NESTED["arm"]["keys"], NESTED["bits"][0], NESTED["bits"][1]),
+            strict=True,
+        )
+    }
+    expected = sum(part.log_prob(action[name]) for name, part in alone.items())
+    np.testing.assert_allclose(joint.log_prob(action), expected, rtol=1e-6)
+    np.testing.assert_allclose(joint.entropy(), sum(part.entropy() for part in alone.values()), rtol=1e-6)
+    assert all((joint.mode()[name] == part.mode()).all() for name, part in alone.items())
+    assert joint.log_prob(action).shape == lead
+
+
+def test_a_generator_in_the_same_state_draws_the_same_joint_action() -> None:
+    joint = action_distribution(ops, Layout.of(NESTED), nested_outputs((1, 50)))
+    one, same, other = (joint.sample(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    for name in one:
+        np.testing.assert_array_equal(one[name], same[name])
+        assert (one[name] != other[name]).any()
+
+
+def test_a_mask_is_cut_into_the_leaves_that_choose() -> None:
+    layout = Layout.of(NESTED)
+    mask = np.ones((1, 300, layout.mask_size), bool)
+    mask[..., 0] = False  # gear
+    mask[..., 4] = False  # the second option of the first key
+    mask[..., 8] = False  # bit 0 is not 0
+    action = action_distribution(ops, layout, nested_outputs((1, 300)), mask).sample(np.random.default_rng(0))
+    assert set(action["gear"].ravel().tolist()) == {1, 2}
+    assert set(action["arm.keys"][..., 0].ravel().tolist()) == {0}
+    assert set(action["arm.keys"][..., 1].ravel().tolist()) == {0, 1, 2}
+    assert set(action["bits.0"][..., 0].ravel().tolist()) == {1}
+    assert set(action["bits.0"][..., 1].ravel().tolist()) == {0, 1}
+    with pytest.raises(ShapeError, match="has 11 entries a row"):
+        action_distribution(ops, layout, nested_outputs((1, 300)), mask[..., 1:])
+
+
+def test_an_element_whose_choices_are_all_masked_keeps_to_its_own_choices() -> None:
+    space = spaces.MultiDiscrete([2, 4])
+    mask = np.zeros((1, 500, 6), bool)
+    mask[..., 2] = True
+    outputs = {"logits": np.random.default_rng(0).standard_normal((1, 500, 6)).astype(F32)}
+    dist = distribution(space, outputs, mask)
+    action = dist.sample(np.random.default_rng(1))
+    assert set(action[..., 0].ravel().tolist()) == {0, 1}
+    assert set(action[..., 1].ravel().tolist()) == {0}
+    np.testing.assert_allclose(dist.log_prob(action), -math.log(2), rtol=1e-6)
+    np.testing.assert_allclose(dist.entropy(), math.log(2), rtol=1e-6)
+
+
+def test_a_nested_action_reaches_the_env_in_its_space() -> None:
+    layout = Layout.of(NESTED)
+    action = action_distribution(ops, layout, nested_outputs((1, 20))).sample(np.random.default_rng(0))
+    rows = layout.join(to_env(ops, layout, action))[0]
+    for row in rows:
+        assert NESTED.contains(layout.structure(row))
+    np.testing.assert_array_equal(layout.split(rows)["gear"], action["gear"][0] - 1)
+
+
+def test_a_missing_head_of_a_leaf_is_named() -> None:
+    outputs = nested_outputs((1, 2))
+    del outputs["logits.arm.keys"]
+    with pytest.raises(ShapeError, match=r"needs 'logits\.arm\.keys' of length 5"):
+        action_distribution(ops, Layout.of(NESTED), outputs)

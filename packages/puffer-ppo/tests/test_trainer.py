@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import puffer_core
+from puffer_core.arrays import map_tree
 from puffer_core.config import resolve
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.numpy_backend import numpy_ops
@@ -55,9 +56,21 @@ PROBE = [
 def learn(tmp_path):
     """Train on a probe env in a process of its own, as users do; gives the run's policy and its mean return."""
 
-    def learn(env: str):
+    def learn(env: str, *options: str):
         run = tmp_path / "run"
-        command = [sys.executable, "-m", "puffer_core", "train", "ppo", env, *PROBE, "--run", str(run), "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "puffer_core",
+            "train",
+            "ppo",
+            env,
+            *PROBE,
+            "--run",
+            str(run),
+            "--quiet",
+            *options,
+        ]
         subprocess.run(command, check=True, capture_output=True)
         return puffer_core.load_policy(run), puffer_core.evaluate(run, episodes=100).mean_return
 
@@ -90,9 +103,33 @@ def test_a_reward_that_depends_on_the_observation_is_its_value(learn):
 
 @pytest.mark.smoke
 @pytest.mark.learning
-def test_the_action_that_pays_is_taken(learn):
-    _, mean_return = learn("probe-action-reward")
+@pytest.mark.parametrize("batches", ["1", "2"])
+def test_the_action_that_pays_is_taken(learn, batches):
+    _, mean_return = learn("probe-action-reward", "--vector.batches", batches)
     assert mean_return == 1.0
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_poison_changes_no_bit_of_what_is_learned(host, batches):
+    learned = []
+    for poison in (False, True):
+        vector = {"num_envs": 4, "batches": batches, "poison": poison}
+        options = SMALL | {"vector": vector, "policy": {"normalize_observation": True}}
+        with closing(RunContext(resolve(host, "ppo", "pendulum", overrides=options, environ={}), host)) as context:
+            trainer = context.trainer()
+            for _ in range(3):
+                trainer.update()
+            learned.append(trainer.state_dict())
+    map_tree(np.testing.assert_array_equal, *learned)
+
+
+@pytest.mark.parametrize("num_envs", [1, 5])
+def test_environments_that_cannot_be_halved_are_refused(host, num_envs):
+    options = SMALL | {"vector": {"num_envs": num_envs, "batches": 2}}
+    with closing(RunContext(resolve(host, "ppo", "cartpole", overrides=options, environ={}), host)) as context:
+        with pytest.raises(UsageError, match=f"num-envs {num_envs} cannot be shared out") as refused:
+            context.trainer()
+        assert refused.value.exit_code == 2
 
 
 def test_more_minibatches_than_transitions_are_refused(host):
