@@ -14,7 +14,7 @@ from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout
 from puffer_core.vector import SerialVectorEnv, environment_seed
 from puffer_testing.env import EnvConformance
-from puffer_testing.playing import difference, outside
+from puffer_testing.playing import difference, outside, random_action
 
 LIMIT = 7
 
@@ -40,7 +40,7 @@ class Walk:
         self.buffers = buffers
 
     def reset(self, seed: int, first: int = 0) -> None:
-        self.rngs = [np.random.default_rng(environment_seed(seed, i)) for i in range(self.spec.num_envs)]
+        self.rngs = [np.random.default_rng(environment_seed(seed, first + i)) for i in range(self.spec.num_envs)]
         for i in range(self.spec.num_envs):
             self.begin(i)
         self.buffers.reward[0] = 0.0
@@ -155,6 +155,112 @@ class Locks(gymnasium.Env[Any, Any]):
         return observation, float(action.sum()), bool(self.np_random.random() < 0.1), False, info
 
 
+class Rooms(gymnasium.Env[Any, Any]):
+    """Dict observation and Dict action, nested, of every kind of leaf; says in its info which moves are allowed."""
+
+    observation_space = gymnasium.spaces.Dict(
+        [
+            ("image", gymnasium.spaces.Box(0, 255, (3, 3, 1), np.uint8)),
+            (
+                "pose",
+                gymnasium.spaces.Tuple([gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(4, start=1)]),
+            ),
+            ("doors", gymnasium.spaces.MultiBinary(4)),
+        ]
+    )
+    action_space = gymnasium.spaces.Dict(
+        move=gymnasium.spaces.Discrete(3, start=-1),
+        arm=gymnasium.spaces.Tuple([gymnasium.spaces.Box(-2, 2, (2,), np.float64), gymnasium.spaces.MultiBinary(2)]),
+    )
+    spec = None
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.draw()
+
+    def draw(self) -> tuple[Any, dict[str, Any]]:
+        rng = self.np_random
+        self.mask = np.array([rng.integers(2), 1, 0])
+        observation = {
+            "doors": rng.integers(0, 2, 4, np.int8),
+            "image": rng.integers(0, 256, (3, 3, 1), np.uint8),
+            "pose": (rng.uniform(-1, 1, 2).astype(np.float32), int(rng.integers(1, 5))),
+        }
+        return observation, {"action_mask": {"move": self.mask}}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        assert self.mask[action["move"] + 1]
+        push, grip = action["arm"]
+        observation, info = self.draw()
+        reward = float(action["move"] + push.sum() + grip.sum())
+        return observation, reward, bool(self.np_random.random() < 0.1), False, info
+
+
+class Cards(gymnasium.Env[Any, Any]):
+    """A Tuple action of two masked choices; the mask is in the observation, as PettingZoo has it."""
+
+    observation_space = gymnasium.spaces.Dict(
+        observation=gymnasium.spaces.MultiBinary(3), action_mask=gymnasium.spaces.Box(0, 1, (5,), np.int8)
+    )
+    action_space = gymnasium.spaces.Tuple([gymnasium.spaces.Discrete(2), gymnasium.spaces.Discrete(3)])
+    spec = None
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.draw(), {}
+
+    def draw(self) -> Any:
+        self.mask = self.np_random.integers(0, 2, 5, np.int8)
+        self.mask[[1, 4]] = 1
+        return {"observation": self.np_random.integers(0, 2, 3, np.int8), "action_mask": self.mask}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        assert self.mask[action[0]]
+        assert self.mask[2 + action[1]]
+        return self.draw(), float(sum(action)), bool(self.np_random.random() < 0.1), False, {}
+
+
+class Switches(gymnasium.Env[Any, Any]):
+    """MultiBinary both ways: every switch that is pressed flips, and one more at random."""
+
+    observation_space = action_space = gymnasium.spaces.MultiBinary([2, 2])
+    spec = None
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.on = self.np_random.integers(0, 2, (2, 2), np.int8)
+        return self.on.copy(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        self.on ^= action
+        self.on.flat[self.np_random.integers(4)] ^= 1
+        return self.on.copy(), float(self.on.sum()), bool(self.on.all()), False, {}
+
+
+class TestDictWithMasksInTheInfo(EnvConformance):
+    steps = 60
+
+    def make(self, num_envs: int) -> VectorEnv:
+        return SerialVectorEnv(Rooms, num_envs, id="rooms")
+
+
+class TestTupleWithMasksInTheObservation(EnvConformance):
+    steps = 60
+
+    def make(self, num_envs: int) -> VectorEnv:
+        return SerialVectorEnv(Cards, num_envs, id="cards")
+
+
+class TestMultiBinary(EnvConformance):
+    steps = 60
+
+    def make(self, num_envs: int) -> VectorEnv:
+        return SerialVectorEnv(Switches, num_envs, id="switches")
+
+
 # --- each check must be able to fail ---
 
 
@@ -184,6 +290,17 @@ class ForgetsReward(Walk):
         infos = super().step(action, slot)
         self.buffers.reward[slot, 1:2] = before[1:2]
         return infos
+
+
+class IgnoresFirst(Walk):
+    def reset(self, seed: int, first: int = 0) -> None:
+        super().reset(seed)
+
+
+class EarnsWhileInactive(Faulty):
+    def after(self, slot: int) -> None:
+        self.buffers.active[slot, 0] = slot % 2 == 0
+        self.buffers.reward[slot] = 1.0
 
 
 class WritesAnotherSlot(Faulty):
@@ -350,6 +467,8 @@ class NoRecv:
         ),
         (NotANumber, "rewards_are_numbers", "a reward is nan"),
         (Inactive, "rows_of_a_single_agent_are_always_active", "is inactive"),
+        (EarnsWhileInactive, "an_inactive_row_earns_nothing", "that was not active earned 1.0, expected 0"),
+        (IgnoresFirst, "a_part_of_a_batch_plays_what_the_whole_plays_there", "reset with first=3 play differently"),
         (MasksAll, "a_mask_leaves_a_choice", "allows no action at all"),
         (InfosByRow, "infos_are_pairs_of_row_and_dict", "expected a sequence"),
         (InfoWithoutRow, "infos_are_pairs_of_row_and_dict", r"an info is \(99, {}\)"),
@@ -423,3 +542,31 @@ def test_choices_that_count_from_their_start_are_outside() -> None:
     layout = Layout.of(gymnasium.spaces.Discrete(3, start=1))
     assert outside(layout, np.array([[0, 2]])) == ""
     assert "row 1: got 3, expected choices counted from 0" in outside(layout, np.array([[0, 3]]))
+
+
+def test_an_observation_outside_its_space_is_named_by_its_part() -> None:
+    layout = Layout.of(gymnasium.spaces.Dict(near=gymnasium.spaces.Discrete(2), eye=gymnasium.spaces.Box(0, 1, (2,))))
+    rows = np.zeros((1, 2, *layout.shape), np.uint8)
+    parts = layout.split(rows)
+    assert outside(layout, rows) == ""
+    parts["near"][0, 1] = 2
+    assert outside(layout, rows).startswith("near of step 0, row 1: got 2, expected choices counted from 0, below 2")
+    assert outside(layout, rows, np.array([[True, False]])) == ""
+    parts["eye"][0, 0] = np.nan, 0
+    assert "eye of step 0, row 0: got [nan, 0.0], expected within the bounds of a float32 box" in outside(
+        layout, rows, np.array([[True, False]])
+    )
+
+
+def test_random_actions_keep_to_every_mask_and_bound() -> None:
+    space = gymnasium.spaces.Dict(
+        push=gymnasium.spaces.Box(np.array([-np.inf, 2]), np.array([-3, np.inf]), dtype=np.float64),
+        pick=gymnasium.spaces.MultiDiscrete([2, 3], start=[4, 0]),
+        flip=gymnasium.spaces.MultiBinary(1),
+    )
+    layout, rng = Layout.of(space), np.random.default_rng(0)
+    assert layout.names == ("push", "pick", "flip")
+    mask = np.array([0, 1, 1, 0, 1, 1, 0], np.bool_)
+    actions = [layout.structure(random_action(layout, rng, mask)) for _ in range(30)]
+    assert all(map(space.contains, actions))
+    assert {(*map(int, action["pick"]), *map(int, action["flip"])) for action in actions} == {(5, 0, 0), (5, 2, 0)}

@@ -43,6 +43,9 @@ class EnvConformance:
     deterministic: bool = False
     """The env has nothing random in it: another seed need not give another trajectory."""
 
+    lossy: bool = False
+    """The env may lose transitions, so that rows are inactive although there is one agent."""
+
     longest: int = 1000
     """Time limits beyond this many steps are not waited for."""
 
@@ -139,7 +142,7 @@ class EnvConformance:
             start, played = player.reset(seed=0), player.run(self.steps)
             layout = player.env.spec.observation
         for when, record in (("reset", start), ("step", played)):
-            wrong = outside(layout, record["observation"])
+            wrong = outside(layout, record["observation"], record["active"])
             assert not wrong, f"an observation after {when} is not in its space: {wrong}"
 
     def test_rewards_are_numbers(self) -> None:
@@ -150,9 +153,14 @@ class EnvConformance:
         with self._player() as player:
             player.reset(seed=0)
             active = player.run(self.steps)["active"]
-            if len(player.env.spec.agents) > 1:
-                pytest.skip("agents may die")
+            if self.lossy or len(player.env.spec.agents) > 1:
+                pytest.skip("agents may die, or transitions are lost")
         assert active.all(), "a row of a single-agent env is inactive"
+
+    def test_an_inactive_row_earns_nothing(self) -> None:
+        played = self._played()
+        earned = played["reward"][1:][~played["active"][:-1]]
+        assert not earned.any(), f"a row that was not active earned {earned[earned != 0][0]}, expected 0"
 
     def test_a_mask_leaves_a_choice(self) -> None:
         with self._player() as player:
@@ -160,7 +168,8 @@ class EnvConformance:
             if not spec.action_mask:
                 pytest.skip("the env gives no action mask")
             masks = np.concatenate([player.reset(seed=0)["action_mask"], player.run(self.steps)["action_mask"]])
-        for element in np.split(masks, np.cumsum(spec.action.leaves[0].sizes)[:-1], axis=-1):
+        sizes = [size for leaf in spec.action.leaves for size in leaf.sizes]
+        for element in np.split(masks, np.cumsum(sizes)[:-1], axis=-1):
             assert element.any(axis=-1).all(), "an action mask allows no action at all"
 
     def test_infos_are_pairs_of_row_and_dict(self) -> None:
@@ -209,6 +218,15 @@ class EnvConformance:
         few, many = self._played(2), self._played(5)
         first = {name: array[:, : few[name].shape[1]] for name, array in many.items()}
         _same(few, first, "environments 0 and 1 play differently beside three others")
+
+    def test_a_part_of_a_batch_plays_what_the_whole_plays_there(self) -> None:
+        part, whole = self._played(2, first=3), self._played(6)
+        rows = part["reward"].shape[1] // 2
+        agents = slice(3 * rows, 5 * rows)
+        envs = {
+            name: array[:, 3:5] if name.endswith("global_state") else array[:, agents] for name, array in whole.items()
+        }
+        _same(part, envs, "two environments reset with first=3 play differently from environments 3 and 4 of six")
 
     # --- episodes ---
 

@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
-from puffer_core.layout import Layout
+from puffer_core.layout import Layout, Leaf
 
 Recorded: TypeAlias = dict[str, np.ndarray[Any, Any]]
-"""Name of a buffer to `[steps, rows, ...]`; final observations are 0 where no episode ended."""
+"""Name of a buffer to `[steps, rows, ...]`; final observations are 0 where no episode ended, as is unused space between
+the leaves of nested observations."""
 
 _OUTCOMES = ("observation", "active", "reward", "terminated", "truncated", "action_mask", "global_state", "cost")
 
@@ -18,7 +19,7 @@ _OUTCOMES = ("observation", "active", "reward", "terminated", "truncated", "acti
 class Player:
     """Binds an env to few slots, so that they are used again and again, and plays it with random valid actions.
 
-    The actions of a row depend on `action_seed`, the row and the action masks alone.
+    The actions of a row depend on `action_seed`, its number in the whole batch and the action masks alone.
 
     Args:
         env: not bound yet.
@@ -26,6 +27,7 @@ class Player:
         action_seed: seeds the actions.
         alike: the same stream of actions for every environment.
         overlapped: call `send` and `recv` in place of `step`.
+        first: the number of environment 0 in the batch that the env is a part of.
 
     Example:
         >>> import gymnasium
@@ -43,19 +45,22 @@ class Player:
         action_seed: int = 0,
         alike: bool = False,
         overlapped: bool = False,
+        first: int = 0,
     ) -> None:
         self.env = env
         self.buffers = buffers or EnvBuffers.allocate(env.spec, 4)
         self.infos: list[Any] = []
-        streams = [row % len(env.spec.agents) if alike else row for row in range(env.spec.rows)]
+        agents = len(env.spec.agents)
+        streams = [row % agents if alike else first * agents + row for row in range(env.spec.rows)]
         self.rngs = [np.random.default_rng((action_seed, stream)) for stream in streams]
         self._overlapped = overlapped
+        self._first = first
         self._slot = 0
         env.bind(self.buffers)
 
     def reset(self, seed: int) -> Recorded:
         """Start anew; what slot 0 then holds, as one step."""
-        self.env.reset(seed)
+        self.env.reset(seed, self._first)
         self._slot = 0
         return stacked([recorded(self.buffers, 0, self.env.spec)])
 
@@ -94,22 +99,34 @@ class Player:
 def random_action(
     layout: Layout, rng: np.random.Generator, mask: np.ndarray[Any, Any] | None = None
 ) -> np.ndarray[Any, Any]:
-    """One action within its space, in the space's own numbering; of the choices, one that `mask` allows."""
-    leaf = layout.leaves[0]
+    """One action within its space, in the space's own numbering; of the choices, one that `mask` allows.
+
+    Example:
+        >>> import gymnasium
+        >>> layout = Layout.of(gymnasium.spaces.Dict(jump=gymnasium.spaces.Discrete(3, start=5)))
+        >>> layout.structure(random_action(layout, np.random.default_rng(0), np.array([False, True, False])))
+        {'jump': np.int64(6)}
+    """
+    allowed = np.ones(layout.mask_size, np.bool_) if mask is None else mask
+    ends = np.cumsum([sum(leaf.sizes) for leaf in layout.leaves])
+    parts = zip(layout.leaves, np.split(allowed, ends[:-1]), strict=True)
+    actions = {leaf.name: _random_part(leaf, rng, own) for leaf, own in parts}
+    return layout.join(actions) if layout.is_nested else actions[""]
+
+
+def _random_part(leaf: Leaf, rng: np.random.Generator, allowed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if leaf.kind != "box":
-        allowed = np.ones(layout.mask_size, np.bool_) if mask is None else mask
-        parts = np.split(allowed, np.cumsum(leaf.sizes)[:-1])
-        valid = [np.flatnonzero(part) for part in parts]
+        valid = [np.flatnonzero(part) for part in np.split(allowed, np.cumsum(leaf.sizes)[:-1])]
         assert all(map(len, valid)), "an action mask allows no action at all"
         chosen = [choices[rng.integers(len(choices))] for choices in valid]
-        counted = np.array(chosen, np.int64).reshape(layout.shape)
-        return counted + np.array(leaf.start, np.int64).reshape(layout.shape)
+        counted = np.array(chosen, np.int64).reshape(leaf.shape)
+        return counted + np.array(leaf.start, np.int64).reshape(leaf.shape)
     assert leaf.low is not None
     assert leaf.high is not None
     low, high = leaf.low.astype(np.float64), leaf.high.astype(np.float64)
     floor = np.where(np.isfinite(low), low, np.minimum(-1.0, high - 1.0))
     ceiling = np.where(np.isfinite(high), high, np.maximum(1.0, low + 1.0))
-    action = np.asarray(floor + rng.random(layout.shape) * (ceiling - floor)).astype(layout.dtype)
+    action = np.asarray(floor + rng.random(leaf.shape) * (ceiling - floor)).astype(leaf.dtype)
     return np.asarray(np.clip(action, leaf.low, leaf.high))
 
 
@@ -120,6 +137,9 @@ def recorded(buffers: EnvBuffers, slot: int, spec: VectorEnvSpec) -> Recorded:
     final = buffers.final_observation[slot].copy()
     final[~ended] = 0
     outcome["final_observation"] = final
+    layout = spec.observation
+    for name in ("observation", "final_observation") if layout.is_nested else ():
+        outcome[name] = layout.join(layout.split(outcome[name]))
     if buffers.final_global_state is not None:
         state = buffers.final_global_state[slot].copy()
         state[np.setdiff1d(np.arange(spec.num_envs), spec.row_env[ended])] = 0
@@ -160,22 +180,33 @@ def _said(value: np.ndarray[Any, Any]) -> str:
     return str(value.tolist()) if value.size <= 8 else f"{value.ravel()[:8].tolist()[:-1]} ..."
 
 
-def outside(layout: Layout, rows: np.ndarray[Any, Any]) -> str:
+def outside(layout: Layout, rows: np.ndarray[Any, Any], counts: np.ndarray[Any, Any] | None = None) -> str:
     """The first of `rows`, `[steps, rows, *shape]`, that is not in its space, in words; empty where all are.
 
     Choices are expected as they lie in the slots: counted from 0.
+
+    Args:
+        layout: of the space.
+        rows: to be looked at.
+        counts: bool `[steps, rows]`, which of them; all where None.
     """
-    leaf = layout.leaves[0]
-    wrong: np.ndarray[Any, Any]
+    parts = layout.split(rows)
+    for leaf, part in zip(layout.leaves, parts.values() if isinstance(parts, dict) else [parts], strict=True):
+        wrong, expected = _beyond(leaf, part)
+        wrong = wrong.reshape(*rows.shape[:2], -1).any(axis=-1)
+        if counts is not None:
+            wrong = np.asarray(wrong & counts)
+        if wrong.any():
+            step, row = (int(axis[0]) for axis in np.nonzero(wrong))
+            where = f"{leaf.name} of " if leaf.path else ""
+            return f"{where}step {step}, row {row}: got {_said(part[step, row])}, expected {expected}"
+    return ""
+
+
+def _beyond(leaf: Leaf, part: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], str]:
+    """Which elements are not in their space, and in which they should be."""
     if leaf.kind == "box":
-        wrong = np.asarray(~((rows >= leaf.low) & (rows <= leaf.high)))
-        expected = f"within the bounds of {layout.space}"
-    else:
-        sizes = np.array(leaf.sizes, np.int64).reshape(layout.shape)
-        wrong = np.asarray(rows < 0) | (rows.astype(np.int64) >= sizes)
-        expected = f"choices counted from 0, below {sizes.tolist()}"
-    wrong = np.asarray(wrong.reshape(*rows.shape[:2], -1).any(axis=-1))
-    if not wrong.any():
-        return ""
-    step, row = (int(axis[0]) for axis in np.nonzero(wrong))
-    return f"step {step}, row {row}: got {_said(rows[step, row])}, expected {expected}"
+        return np.asarray(~((part >= leaf.low) & (part <= leaf.high))), f"within the bounds of a {leaf}"
+    sizes = np.array(leaf.sizes, np.int64).reshape(leaf.shape)
+    wrong = np.asarray(part < 0) | (part.astype(np.int64) >= sizes)
+    return wrong, f"choices counted from 0, below {sizes.tolist()}"
