@@ -15,11 +15,13 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parent / ".bench"
 OURS = "puffer"
+GYMNASIUM = "gymnasium"
+"""A peer that Puffer needs itself: measured in Puffer's own environment."""
 
 
 def interpreter(peer: str) -> str:
-    """The Python that has the peer: this one for Puffer, otherwise that of `.bench/PEER`, made when it is missing."""
-    if peer == OURS:
+    """The Python that has the peer: this one for Puffer and Gymnasium, else that of `.bench/PEER`, made if missing."""
+    if peer in (OURS, GYMNASIUM):
         return sys.executable
     requirements = HERE / f"requirements-{peer}.txt"
     venv = ENVIRONMENTS / peer
