@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from puffer_core.contracts.env import VectorEnv
+from puffer_core.contracts.env import EnvBuffers, VectorEnv
+from puffer_core.errors import EnvError
 from puffer_core.vector import environment_seed
 from puffer_testing import EnvConformance
 from puffer_testing.driving import chaos_vector_env
+from puffer_testing.processes import deadline
 
 GOT = {
     "shape": ("(5,)", "(4,)"),
@@ -62,6 +66,16 @@ def test_wrong_values_are_reported(
             for words in (*expected[case["fault"]], "environment 2", f"seed {environment_seed(7, 2)}"):
                 assert words in case["message"], case
             row.took(case["seconds"])
+
+
+@pytest.mark.parametrize("fault", ["shape", "dtype", "text", "nan", "none", "keys"])
+@pytest.mark.parametrize("mode", ["serial", "process"])
+def test_of_a_nested_observation_the_key_is_named(mode: str, fault: str) -> None:
+    with deadline(30), closing(chaos_vector_env({"mode": mode, "num_envs": 2}, "ChaosDictEnv", fault=fault)) as env:
+        env.bind(EnvBuffers.allocate(env.spec, 2))
+        env.reset(0)
+        with pytest.raises(EnvError, match="numbers"):
+            env.step(np.zeros(2, np.int64), 1)
 
 
 class OutOfBounds(EnvConformance):

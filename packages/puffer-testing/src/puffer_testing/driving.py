@@ -14,18 +14,19 @@ from puffer_testing.components import host
 from puffer_testing.pairing import unpaired
 
 
-def chaos_vector_env(vector: dict[str, Any], **options: Any) -> VectorEnv:
+def chaos_vector_env(vector: dict[str, Any], env: str = "ChaosEnv", **options: Any) -> VectorEnv:
     """A vector env of `ChaosEnv`s, not bound yet.
 
     Args:
         vector: settings of `VectorConfig`: mode, num_envs, workers, timeout ...
-        options: of `ChaosEnv`.
+        env: `ChaosEnv` or `ChaosDictEnv`.
+        options: its options.
 
     Example:
         >>> chaos_vector_env({"mode": "serial", "num_envs": 3}, length=5).spec.rows
         3
     """
-    provided = host().find_env("py:puffer_testing.chaos:ChaosEnv")
+    provided = host().find_env(f"py:puffer_testing.chaos:{env}")
     return make_vector_env(provided, host().load(provided), options, VectorConfig(**vector))
 
 
