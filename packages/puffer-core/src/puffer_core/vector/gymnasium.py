@@ -177,7 +177,7 @@ def _loaded(entry_point: Any) -> Any:
 
 def _check_render_mode(gymnasium_id: str, creator: Any, options: dict[str, Any]) -> None:
     mode, modes = options.get("render_mode"), getattr(creator, "metadata", {}).get("render_modes", ())
-    if mode not in (None, "human", *modes) and modes:  # a window Gymnasium can make of any pictures
+    if mode is not None and modes and mode not in ("human", *modes):  # Gymnasium makes a window of any pictures
         raise UsageError(f"{gymnasium_id} has no render_mode {mode!r}", remedy=did_you_mean(mode, modes))
 
 

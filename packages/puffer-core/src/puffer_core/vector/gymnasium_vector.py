@@ -32,8 +32,9 @@ class GymnasiumVectorEnv:
     """A `VectorEnv` over one `gymnasium.vector.VectorEnv`, one row an environment.
 
     Ended rows begin again in the same step wherever the env allows it: `AutoresetMode.DISABLED`, `SAME_STEP`, and
-    Gymnasium's own Sync- and AsyncVectorEnv in any mode. Others that do `NEXT_STEP` spend a step on it: there the
-    observation is the last one once more, and `active` is False, so the transition to the next episode never counts.
+    Gymnasium's own Sync- and AsyncVectorEnv without wrappers in any mode. Others that do `NEXT_STEP` spend a step on
+    it: there the observation is the last one once more, and `active` is False, so the transition to the next episode
+    never counts.
 
     Sync- and AsyncVectorEnv are seeded row by row as serial mode does it. Others take one seed for the batch, and may
     draw all rows from one generator: then what a row plays depends on the number of rows, and is the same every time.
