@@ -167,7 +167,8 @@ class EnvConformance:
             spec = player.env.spec
             if not spec.action_mask:
                 pytest.skip("the env gives no action mask")
-            masks = np.concatenate([player.reset(seed=0)["action_mask"], player.run(self.steps)["action_mask"]])
+            records = [player.reset(seed=0), player.run(self.steps)]
+        masks = np.concatenate([record["action_mask"][record["active"]] for record in records])
         sizes = [size for leaf in spec.action.leaves for size in leaf.sizes]
         for element in np.split(masks, np.cumsum(sizes)[:-1], axis=-1):
             assert element.any(axis=-1).all(), "an action mask allows no action at all"

@@ -71,8 +71,9 @@ class Player:
     def actions(self) -> np.ndarray[Any, Any]:
         """The next actions, `[rows, *action]`, in the space's own numbering."""
         layout, masks = self.env.spec.action, self.buffers.action_mask
+        active = self.buffers.active[self._slot]  # the other rows' masks mean nothing
         rows = [
-            random_action(layout, rng, None if masks is None else masks[self._slot, row])
+            random_action(layout, rng, masks[self._slot, row] if masks is not None and active[row] else None)
             for row, rng in enumerate(self.rngs)
         ]
         return np.stack(rows).astype(layout.dtype)
@@ -192,8 +193,8 @@ def outside(layout: Layout, rows: np.ndarray[Any, Any], counts: np.ndarray[Any, 
     """
     parts = layout.split(rows)
     for leaf, part in zip(layout.leaves, parts.values() if isinstance(parts, dict) else [parts], strict=True):
-        wrong, expected = _beyond(leaf, part)
-        wrong = wrong.reshape(*rows.shape[:2], -1).any(axis=-1)
+        beyond, expected = _beyond(leaf, part)
+        wrong = np.asarray(beyond.reshape(*rows.shape[:2], -1).any(axis=-1))
         if counts is not None:
             wrong = np.asarray(wrong & counts)
         if wrong.any():
