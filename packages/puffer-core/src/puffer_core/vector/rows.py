@@ -12,10 +12,9 @@ from puffer_core.contracts.env import EnvBuffers
 from puffer_core.layout import Layout
 from puffer_core.nesting import NestingError
 from puffer_core.vector.columns import ColumnWriter, RowError, Target
-from puffer_core.vector.columns import suspicious as _suspicious
 from puffer_core.vector.masks import KEY, MaskWriter, Shown
 
-__all__ = ["RowError", "RowWriter", "Slot", "_suspicious", "slots_of"]
+__all__ = ["RowError", "RowWriter", "Slot", "slots_of"]
 
 
 class Slot(NamedTuple):
