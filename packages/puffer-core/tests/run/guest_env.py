@@ -73,17 +73,11 @@ class Guest(gymnasium.Env[Any, Any]):
 
 
 class Talker(Guest):
-    """Prints, by Python and past it."""
+    """Prints, by Python and past it, and leaves the working directory."""
 
     def behave(self, phase: str) -> None:
         print(f"talker: {phase}")
         os.write(1, f"talker, past Python: {phase}\n".encode())
-
-
-class Wanderer(Guest):
-    """Changes the working directory."""
-
-    def behave(self, phase: str) -> None:
         os.chdir("/")
 
 
