@@ -7,7 +7,7 @@ from puffer_testing import EnvConformance
 
 class TestSpread(EnvConformance):
     id = "mpe2:simple_spread_v3"
-    steps = 60
+    steps = 30
 
 
 class TestContinuousSpread(EnvConformance):
@@ -20,7 +20,7 @@ class TestSpeakerListener(EnvConformance):
     """Agents with unlike spaces."""
 
     id = "simple_speaker_listener_v4"
-    steps = 60
+    steps = 30
 
 
 class TestKnightsArchersZombies(EnvConformance):
@@ -28,14 +28,14 @@ class TestKnightsArchersZombies(EnvConformance):
 
     id = "pettingzoo:butterfly/knights_archers_zombies_v11"
     options = {
-        "max_cycles": 90,
+        "max_cycles": 40,
         "spawn_delay": 2,
         "max_zombies": 6,
         "num_knights": 1,
         "num_archers": 1,
         "line_death": True,
     }
-    steps = 100
+    steps = 60
 
 
 class TestTicTacToe(EnvConformance):
@@ -52,10 +52,10 @@ class TestSpreadInTurns(EnvConformance):
 
 class TestForaging(EnvConformance):
     id = "agents:lbforaging:Foraging-8x8-2p-1f-v3"
-    steps = 120
+    steps = 60
 
 
 class TestWarehouse(EnvConformance):
     id = "agents:rware:rware-tiny-2ag-v2"
     options = {"max_steps": 20}
-    steps = 60
+    steps = 30

@@ -73,6 +73,12 @@ def make_tuple(num_envs: int, *, gymnasium_id: str, **options: Any) -> AgentsVec
     Raises:
         UsageError: an unknown id or option.
         EnvError: the environment cannot be made, or its spaces are no tuples of one part an agent.
+
+    Example:
+        >>> env = make_tuple(1, gymnasium_id="rware:rware-tiny-2ag-v2")
+        >>> env.spec.agents
+        ('agent_0', 'agent_1')
+        >>> env.close()
     """
 
     def one() -> TeamEnv:
