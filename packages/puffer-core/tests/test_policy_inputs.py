@@ -16,6 +16,7 @@ from puffer_core.distributions import head_sizes
 from puffer_core.errors import EnvError
 from puffer_core.evaluation import evaluate
 from puffer_core.layout import Layout
+from puffer_core.loaded_policy import LoadedPolicy
 from puffer_core.numpy_backend import NumpyBackend
 
 NESTED = Dict(pos=Dict(x=Box(-99, 99, (2,)), level=Discrete(5)), clock=Box(0, 99, (), np.int16))
@@ -220,6 +221,27 @@ def test_a_nested_state_goes_on_bit_for_bit() -> None:
             np.testing.assert_array_equal(one, other, err_msg=path)
     for name, previous in found["inputs"]["previous_action"].items():
         np.testing.assert_array_equal(previous[0], expected["inputs"]["previous_action"][name][0])
+
+
+# --- a loaded policy
+
+
+def test_a_policy_acts_on_nested_values_and_remembers_nested_actions() -> None:
+    env: Any = Script([ALIVE] * 4)
+    reader: Any = Reader(env.spec, "previous_action")
+    policy = LoadedPolicy(Agent(reader, {}), NumpyBackend(), deterministic=False)
+    one = NESTED.sample()
+    assert ACTION.contains(policy(one))
+    policy.reset()
+    taken = policy([one, one, one])
+    assert len(taken) == 3
+    assert all(ACTION.contains(action) for action in taken)
+    policy.reset(np.array([False, True, False]))
+    policy({"pos": {"x": np.zeros((3, 2), np.float32), "level": np.zeros(3, int)}, "clock": np.zeros(3, np.int16)})
+    previous = reader.seen[-1]["previous_action"]
+    assert (previous["lever"][0] + 7).tolist() == [taken[0]["lever"], 7, taken[2]["lever"]]
+    assert (previous["force.0"][0, 1] == 0).all()
+    assert (previous["force.0"][0, 0] != 0).all()
 
 
 # --- evaluation

@@ -72,7 +72,10 @@ class EpisodeStatistics:
             self._lengths[done] = 0
 
     def add_steps(
-        self, reward: Float32[np.ndarray, "T rows"], done: Bool[np.ndarray, "T rows"], active: Bool[np.ndarray, "T rows"]
+        self,
+        reward: Float32[np.ndarray, "T rows"],
+        done: Bool[np.ndarray, "T rows"],
+        active: Bool[np.ndarray, "T rows"],
     ) -> None:
         """Count several steps, as `add` would one after another; steps at which no episode ends at little cost."""
         begin = 0

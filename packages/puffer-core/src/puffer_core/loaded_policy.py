@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from puffer_core.acting import call_actor, make_actor
-from puffer_core.arrays import Tree, named_leaves
+from puffer_core.arrays import Tree, map_tree, named_leaves
 from puffer_core.checkpoint import load
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent, PolicyInterface
@@ -17,7 +17,7 @@ from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, Us
 from puffer_core.layout import Layout
 from puffer_core.manifest import Manifest, PolicyEntry
 from puffer_core.plugins import PluginHost, Provided
-from puffer_core.policy_inputs import assign, no_action
+from puffer_core.policy_inputs import no_action
 from puffer_core.values import encoded, one_or_many
 
 
@@ -109,7 +109,7 @@ class LoadedPolicy:
         )
         self._carry = acted["carry"]
         self._reset = np.zeros(rows, np.bool_)
-        assign(self._previous_action, acted["action"])
+        self._previous_action = map_tree(np.array, acted["action"])
         return self._values(acted["env_action"], single)
 
     def reset(self, rows: Any = None) -> None:

@@ -31,7 +31,14 @@ def no_action(action: Layout, *lead: int) -> Tree:
 
 
 def assign(target: Tree, value: Tree) -> None:
-    """Write `value` into the array `target`, or leaf by leaf where it is a dict of arrays."""
+    """Write `value` into the array `target`, or leaf by leaf where it is a dict of arrays.
+
+    Example:
+        >>> action = {"gear": np.zeros(2), "speed": np.zeros(2)}
+        >>> assign(action, {"gear": np.array([1.0, 2.0]), "speed": 3.0})
+        >>> action
+        {'gear': array([1., 2.]), 'speed': array([3., 3.])}
+    """
     if isinstance(target, dict):
         for name, leaf in target.items():
             leaf[...] = value[name]

@@ -49,6 +49,11 @@ def encoded(layout: Layout, values: Sequence[Any]) -> Shaped[np.ndarray, "rows *
 
     Raises:
         ShapeError: one does not fit the space.
+
+    Example:
+        >>> from gymnasium.spaces import Discrete
+        >>> encoded(Layout.of(Discrete(3, start=5)), [5, 7])
+        array([0, 2])
     """
     rows = np.zeros((len(values), *layout.shape), layout.dtype)
     for row, value in enumerate(values):

@@ -250,6 +250,13 @@ def _distribution(space: gymnasium.Space[Any], *names: str, masked: bool = False
     return fn
 
 
+def _joint(ops: Ops, gear: Any, speed: Any, logits: Any, mean: Any, log_std: Any, mask: Any) -> tuple[Any, Any]:
+    layout = Layout.of(_spaces.Dict(gear=_spaces.Discrete(3), speed=_spaces.Box(-1, 1, (2,))))
+    outputs = {"logits.gear": logits, "mean.speed": mean, "log_std.speed": log_std}
+    distribution = action_distribution(ops, layout, outputs, mask)
+    return distribution.log_prob({"gear": gear % 2, "speed": speed}), distribution.entropy()
+
+
 _spaces = gymnasium.spaces
 _MASK = exactly([[[True, True, False], [True, False, False]]], np.bool_)
 _MOMENTS = (normal(3), positive(3), exactly(12.0))
@@ -285,6 +292,8 @@ CORE = [
           exactly([[1, 0]], np.int64), normal(1, 2, 3), _MASK, id="categorical-masked"),
     built("multi_categorical", _distribution(_spaces.MultiDiscrete([2, 3]), "logits"), integers(2, 4, 2), normal(4, 5)),
     built("bernoulli", _distribution(_spaces.MultiBinary(3), "logits"), integers(2, 4, 3), normal(4, 3)),
+    built("joint", _joint, integers(3, 4), normal(4, 2), normal(4, 3), normal(4, 2), normal(4, 2),
+          exactly([[True, True, False]] * 4, np.bool_)),
     built("gaussian", _distribution(_spaces.Box(-1, 1, (2,)), "mean", "log_std"), normal(4, 2), normal(4, 2),
           normal(4, 2)),
     built("moments_update", _observed, *_MOMENTS, normal(4, 2, 3), share(4, 2), differentiable=False),

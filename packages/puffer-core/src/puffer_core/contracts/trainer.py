@@ -72,7 +72,8 @@ class Collector(Checkpointable, Protocol):
     def collect(self, params: Params) -> Rollout:
         """The next `horizon` steps, acted by these parameters, as arrays of the trainer's backend.
 
-        The arrays are views into slots: valid until the next `collect`.
+        The arrays are views into slots: valid until the next `collect`, which writes them again. Copy what is to last
+        longer. `--vector.poison` makes a view that was kept too long show.
         """
         ...
 
