@@ -156,9 +156,11 @@ def leaf_of(space: gymnasium.Space[Any], path: tuple[str, ...] = ()) -> Leaf:
     if isinstance(space, spaces.MultiBinary):
         count = math.prod(space.shape)
         return Leaf(path, "multi_binary", space.shape, np.dtype(np.int8), (2,) * count, (0,) * count)
+    where = f"{'.'.join(path)}: " if path else ""
+    what = f"{space}" if isinstance(space, spaces.Box) else f"{type(space).__name__} spaces"
     raise UnsupportedError(
-        f"{'.'.join(path)}{': ' if path else ''}{type(space).__name__} spaces cannot be laid out: {space}. Supported: "
-        "Box of bool, integers or float16 to float64, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of them",
+        f"{where}{what} cannot be laid out. Supported: Box of bool, integers or float16 to float64, Discrete, "
+        "MultiDiscrete, MultiBinary, and Dict and Tuple of them",
         remedy=_remedy(path),
     )
 
