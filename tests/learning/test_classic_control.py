@@ -26,5 +26,11 @@ def test_gymnasiums_cartpole_is_solved_with_defaults(learn: Callable[..., float]
 
 @pytest.mark.learning
 @pytest.mark.parametrize("seed", SEEDS)
+def test_acrobot_swings_up_with_defaults(learn: Callable[..., float], seed: int) -> None:
+    assert learn("acrobot", seed, "--total-steps", WITHIN_200K, sample=True) >= -150  # random: -500
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", SEEDS)
 def test_pendulum_swings_up(learn: Callable[..., float], seed: int) -> None:
     assert learn("Pendulum-v1", seed, "--config", str(PENDULUM), "--total-steps", WITHIN_200K) >= -250
