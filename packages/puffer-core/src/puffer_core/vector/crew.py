@@ -15,13 +15,15 @@ from puffer_core.errors import EnvError, PufferError
 from puffer_core.statefile import encode
 from puffer_core.vector.channel import Message
 from puffer_core.vector.control import ROW_BYTES
-from puffer_core.vector.forkserver import STARTUP_SECONDS
 from puffer_core.vector.memory import describe, shared_zeros
 from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.restarts import Member, Restarts, restart_seed
 from puffer_core.vector.shares import Share
 from puffer_core.vector.worker import unpacked
 from puffer_core.vector.worker_process import Patience, WorkerDied, WorkerProcess
+
+STARTUP_SECONDS = 5.0
+"""At least so long may it take to make environments, however little a step may take."""
 
 CLOSE_SECONDS = 1.0
 """For the environments of all workers to close themselves, before their processes are killed."""
@@ -285,7 +287,7 @@ class Crew:
         """
         self._phase = phase
         while True:
-            self.restarts.admit(member, died, self._phase)
+            self.restarts.admit(member, died, self._phase, self._seed)
             try:
                 self._phase = "init"
                 self._launch(member)
@@ -317,14 +319,17 @@ def _first_slot_moved(part: EnvBuffers, slot: int) -> Iterator[None]:
     arrays = _arrays(part)
     before = {name: array[0].copy() for name, array in arrays.items()}
     active = part.active.copy()  # `bind` may set all of it
-    yield
-    if slot == 0:
-        return
-    written = {name: array[0].copy() for name, array in arrays.items()}
-    part.active[...] = active
-    for name, array in arrays.items():
-        array[0] = before[name]
-        array[slot] = written[name]
+    try:
+        yield
+        written = {name: array[0].copy() for name, array in arrays.items()}
+    except BaseException:
+        slot, written = 0, before
+        raise
+    finally:
+        part.active[...] = active
+        for name, array in arrays.items():
+            array[0] = before[name]
+            array[slot] = written[name]
 
 
 def _nothing_more(_: Member) -> dict[str, Any]:

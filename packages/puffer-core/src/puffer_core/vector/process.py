@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -90,7 +91,8 @@ class ProcessVectorEnv:
             form = self._crew.start(lambda: self._make_own(recipe, target, num_envs))
             self._check_own()
         except BaseException:
-            self.close()
+            with suppress(PufferError):  # it must not hide what went wrong first
+                self.close()
             raise
         self.spec = spec_from_json(form, num_envs)
         self._crew.assign(len(self.spec.agents))

@@ -10,6 +10,7 @@ import numpy as np
 
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import EnvError
+from puffer_core.vector.serial import environment_seed
 from puffer_core.vector.shares import Share
 from puffer_core.vector.worker_process import WorkerDied, WorkerProcess, WorkerTrace
 
@@ -53,14 +54,20 @@ class Restarts:
         self._limit = limit
         self.count = 0
 
-    def admit(self, member: Member, died: WorkerDied, phase: str) -> None:
+    def admit(self, member: Member, died: WorkerDied, phase: str, seeded: tuple[int, int] | None) -> None:
         """Count a death and say it on stderr.
+
+        Args:
+            member: whose process it was.
+            died: how.
+            phase: what it was doing.
+            seeded: seed and number of the batch's environment 0; None before a reset.
 
         Raises:
             EnvError: it was the third of this worker in a row, or one more than the limit.
         """
         member.failures += 1
-        what = f"{self._id}: worker {member.number} ({member.share}) {died.how} in {phase}"
+        what = f"{self._id}: worker {member.number} ({member.share}) {died.how} in {_where(member, phase, seeded)}"
         if member.failures >= _IN_A_ROW:
             raise EnvError(
                 f"{what}, the third time in a row without a completed step",
@@ -75,6 +82,19 @@ class Restarts:
         member.restarts += 1
         trace = f"\n{textwrap.indent(died.trace, '  ')}" if died.trace else ""
         print(f"warning: {what}; it is replaced, with new episodes{trace}", file=sys.stderr)  # noqa: T201
+
+
+def _where(member: Member, phase: str, seeded: tuple[int, int] | None) -> str:
+    """The phase, and the environment with its seed where the worker left word of it."""
+    place, resetting = member.process.place()
+    if place is None or seeded is None:
+        return phase
+    seed, first = seeded
+    index = first + member.share.first + place
+    return (
+        f"{'reset' if resetting else phase} of environment {index}, "
+        f"seed {environment_seed(restart_seed(seed, member.restarts), index)}"
+    )
 
 
 def _cause(died: WorkerDied) -> WorkerTrace | None:

@@ -128,7 +128,7 @@ class SerialVectorEnv:
                 )
 
     def watch(self, note: Callable[[int], Any]) -> None:
-        """Have `note(i)` called before environment `i` steps, `note(-1 - i)` before it is reset: the last one is known."""
+        """Have `note(i)` called before environment `i` steps, and `note(-1 - i)` before it is reset."""
         self._note = note
         self._steps = [partial(_noted, note, i, env.step) for i, env in enumerate(self._envs)]
 

@@ -10,10 +10,10 @@ import faulthandler
 import json
 import random
 import select
-import signal
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ from puffer_core.specs import import_target
 from puffer_core.statefile import decode, encode
 from puffer_core.vector.channel import Channel, Message
 from puffer_core.vector.control import (
+    AT,
     BY_MESSAGE,
     COMMAND,
     DONE,
+    DUMP,
     FAILED,
     INFO_BYTES,
     INFOS,
@@ -34,12 +36,16 @@ from puffer_core.vector.control import (
     SLOT,
     WORKER_SLEEPS,
     info_area,
+    note_place,
+    place_of,
     words_of,
 )
 from puffer_core.vector.making import making
 from puffer_core.vector.memory import attach
 from puffer_core.vector.plain import described, plain
 from puffer_core.vector.recipe import Recipe
+from puffer_core.vector.serial import SerialVectorEnv, environment_seed
+from puffer_core.vector.shares import Share
 from puffer_core.vector.spec_json import spec_to_json
 from puffer_core.vector.waiting import Fence, reaches
 
@@ -52,11 +58,11 @@ def main(channel: Channel, log: int) -> None:
 
     Args:
         channel: to the main process.
-        log: descriptor of the file for the stack of a crash, and of a step that takes too long (SIGUSR1).
+        log: descriptor of the file for the stack of a crash, and of a step that takes too long.
     """
     faulthandler.enable(log, all_threads=False)
     if hasattr(faulthandler, "register"):
-        faulthandler.register(signal.SIGUSR1, log, all_threads=True)
+        faulthandler.register(DUMP, log, all_threads=True)
     with suppress(EOFError, ConnectionError):  # the main process is gone
         _Worker(channel).serve()
 
@@ -71,6 +77,7 @@ class _Worker:
         self._fence = Fence()
         self._number = 0
         self._first = 0
+        self._seed: int | None = None
         self._env: VectorEnv | None = None
         self._words: memoryview | None = None
         self._open = True
@@ -108,6 +115,8 @@ class _Worker:
             self._channel.send({"answers": number, "error": self._told(message.content["do"], error)})
         else:
             self._channel.send({"answers": number, "answer": answer}, data)
+        if self._words is not None:
+            self._words[AT] = 0
         return True
 
     def _step(self, words: memoryview, number: int) -> None:
@@ -119,6 +128,7 @@ class _Worker:
             self._channel.send({"answers": number, "error": self._told("step", error)})
             words[FAILED] = number
         self._number = number
+        words[AT] = 0
         self._fence()
         words[DONE] = number
         self._fence()
@@ -144,7 +154,7 @@ class _Worker:
                 self._action = arrays.pop("@action")
                 self._bound().bind(EnvBuffers(**arrays))
             case "reset":
-                self._first = content["first"]
+                self._first, self._seed = content["first"], content["seed"]
                 self._bound().reset(content["seed"], content["first"])
             case "snapshot":
                 files = encode(self._bound().snapshot())
@@ -155,7 +165,8 @@ class _Worker:
                 return self._render()
             case "close":
                 self._open = False
-                self._bound().close()
+                if self._env is not None:  # there is none where making it failed
+                    self._env.close()
         return None, b""
 
     def _bound(self) -> VectorEnv:
@@ -166,15 +177,17 @@ class _Worker:
         row = attach(fds, content["control"])["control"]
         self._infos = info_area(row)
         self._spin = content["spin"]
-        self._first, self._count = content["first"], content["count"]
+        self._first, self._count, self._total = content["first"], content["count"], content["total"]
         self._recipe = recipe = Recipe(**content["recipe"])
         # Environments that draw from the global generators would otherwise all draw the same in every worker.
         random.seed(self._first)
         np.random.seed(self._first)  # noqa: NPY002
         with making(recipe.name, recipe.options):
             target = import_target(recipe.target)
-        self._env = recipe.make(target, self._count, first=self._first, total=content["total"])
+        self._env = recipe.make(target, self._count, first=self._first, total=self._total)
         self._words = words_of(row)
+        if isinstance(self._env, SerialVectorEnv):
+            self._env.watch(partial(note_place, self._words))
         return spec_to_json(self._env.spec)
 
     def _render(self) -> tuple[Any, bytes]:
@@ -191,9 +204,16 @@ class _Worker:
         return {"class": type(said).__name__, "message": said.message, "remedy": said.remedy, "trace": trace}
 
     def _named(self, phase: str, error: BaseException) -> EnvError:
-        last = self._first + self._count - 1
-        which = f"environment {last}" if self._count == 1 else f"environments {self._first} to {last}"
-        return EnvError(f"{self._recipe.name}: {which} failed in {phase}: {described(error)}")
+        """What nothing else has put into words: a KeyboardInterrupt, or an error of a batch of its own."""
+        which, what = str(Share(self._first, self._count)), described(error)
+        place, resetting = place_of(self._words) if self._words is not None else (None, False)
+        if place is None or self._seed is None:
+            return EnvError(f"{self._recipe.name}: {which} failed in {phase}: {what}")
+        index, phase = self._first + place, "reset" if resetting else phase
+        seed = environment_seed(self._seed, index)
+        return EnvError(
+            f"{self._recipe.name}: environment {index} of {self._total} failed in {phase}, seed {seed}: {what}"
+        )
 
 
 def unpacked(sizes: dict[str, int], data: bytes) -> dict[str, Any]:

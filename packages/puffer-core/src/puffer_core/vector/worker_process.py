@@ -16,17 +16,21 @@ import numpy as np
 from puffer_core import errors
 from puffer_core.contracts.env import Infos
 from puffer_core.errors import EnvError, PufferError
+from puffer_core.vector import worker
 from puffer_core.vector.channel import Channel, Message, channel_pair, readable
 from puffer_core.vector.control import (
+    AT,
     BY_MESSAGE,
     COMMAND,
     DONE,
+    DUMP,
     FAILED,
     INFOS,
     MAIN_SLEEPS,
     SLOT,
     WORKER_SLEEPS,
     info_area,
+    place_of,
     words_of,
 )
 from puffer_core.vector.forkserver import ForkServer, ServerDied, fork_server
@@ -45,12 +49,14 @@ class WorkerDied(Exception):  # noqa: N818  it is caught, and the worker replace
     Args:
         how: in words, to go on from "the worker".
         trace: its Python stack, where it could be had.
+        late: it was killed because it took too long.
     """
 
-    def __init__(self, how: str, trace: str = "") -> None:
+    def __init__(self, how: str, trace: str = "", *, late: bool = False) -> None:
         super().__init__(how)
         self.how = how
         self.trace = trace
+        self.late = late
 
 
 class WorkerTrace(Exception):  # noqa: N818  the cause of an error, and its text
@@ -136,6 +142,10 @@ class WorkerProcess:
     def alive(self) -> bool:
         """Whether there is a process, as far as is known."""
         return self._channel is not None
+
+    def place(self) -> tuple[int | None, bool]:
+        """The environment of its share that it was last at, None where that is not known, and whether it was reset."""
+        return place_of(self._words)
 
     def kill(self) -> None:
         """End the process and see it dead. Safe to call at any time."""
@@ -238,15 +248,18 @@ class WorkerProcess:
         return self._died
 
     def _expired(self, seconds: float) -> WorkerDied:
+        at = self._words[AT]  # one that was stopped goes on when its stack is asked for
         trace = self._stack()
         self.kill()
-        self._died = WorkerDied(f"took longer than {seconds:g} s and was killed", trace)
+        self._words[AT] = at
+        self._died = WorkerDied(f"took longer than {seconds:g} s and was killed", trace, late=True)
         return self._died
 
     def _stack(self) -> str:
         """Where the process stands, as it writes it itself; empty if it does not within half a second."""
         assert self._server is not None
-        self._server.signal(self.pid, signal.SIGUSR1)
+        for signum in (DUMP, signal.SIGCONT):  # one that is stopped cannot write
+            self._server.signal(self.pid, signum)
         until = monotonic() + _DUMP_SECONDS
         seen = 0
         while monotonic() < until:
@@ -258,7 +271,10 @@ class WorkerProcess:
         return self._last_words()
 
     def _last_words(self) -> str:
-        return os.pread(self._log, _LONGEST_LOG, 0).decode(errors="replace").strip()
+        """The stack in the log, innermost call first, down to where our own loop begins."""
+        lines = os.pread(self._log, _LONGEST_LOG, 0).decode(errors="replace").strip().splitlines()
+        own = next((i for i, line in enumerate(lines) if f'"{worker.__file__}"' in line), len(lines))
+        return "\n".join(lines[:own])
 
     # --- steps ---
 
@@ -300,8 +316,8 @@ class WorkerProcess:
             while words[DONE] != self._number:
                 try:
                     self._look_after(patience)
-                except WorkerDied:
-                    if words[DONE] != self._number:  # it may have died after the step was done: then the step counts
+                except WorkerDied as died:
+                    if died.late or words[DONE] != self._number:  # who died after the step was done has done it
                         raise
         finally:
             words[MAIN_SLEEPS] = 0
