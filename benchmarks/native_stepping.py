@@ -65,7 +65,7 @@ def rate(steps: Callable[[np.ndarray], None], actions: np.ndarray, repeats: int)
     start = time.process_time()
     for _ in range(repeats):
         steps(actions)
-    return repeats * actions.shape[0] * actions.shape[1] / (time.process_time() - start) / 1e6
+    return float(repeats * actions.shape[0] * actions.shape[1] / (time.process_time() - start) / 1e6)
 
 
 def measure(rows: int, rounds: int) -> dict[str, float]:
