@@ -8,6 +8,7 @@ import numpy as np
 
 from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
 from puffer_core.layout import Layout, Leaf
+from puffer_core.vector.random_actions import random_actions
 
 Recorded: TypeAlias = dict[str, np.ndarray[Any, Any]]
 """Name of a buffer to `[steps, rows, ...]`; final observations are 0 where no episode ended, as is unused space between
@@ -108,27 +109,8 @@ def random_action(
         >>> layout.structure(random_action(layout, np.random.default_rng(0), np.array([False, True, False])))
         {'jump': np.int64(6)}
     """
-    allowed = np.ones(layout.mask_size, np.bool_) if mask is None else mask
-    ends = np.cumsum([sum(leaf.sizes) for leaf in layout.leaves])
-    parts = zip(layout.leaves, np.split(allowed, ends[:-1]), strict=True)
-    actions = {leaf.name: _random_part(leaf, rng, own) for leaf, own in parts}
-    return layout.join(actions) if layout.is_nested else actions[""]
-
-
-def _random_part(leaf: Leaf, rng: np.random.Generator, allowed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if leaf.kind != "box":
-        valid = [np.flatnonzero(part) for part in np.split(allowed, np.cumsum(leaf.sizes)[:-1])]
-        assert all(map(len, valid)), "an action mask allows no action at all"
-        chosen = [choices[rng.integers(len(choices))] for choices in valid]
-        counted = np.array(chosen, np.int64).reshape(leaf.shape)
-        return counted + np.array(leaf.start, np.int64).reshape(leaf.shape)
-    assert leaf.low is not None
-    assert leaf.high is not None
-    low, high = leaf.low.astype(np.float64), leaf.high.astype(np.float64)
-    floor = np.where(np.isfinite(low), low, np.minimum(-1.0, high - 1.0))
-    ceiling = np.where(np.isfinite(high), high, np.maximum(1.0, low + 1.0))
-    action = np.asarray(floor + rng.random(leaf.shape) * (ceiling - floor)).astype(leaf.dtype)
-    return np.asarray(np.clip(action, leaf.low, leaf.high))
+    chosen: np.ndarray[Any, Any] = random_actions(layout, rng, 1, None if mask is None else mask[None])[0]
+    return chosen
 
 
 def recorded(buffers: EnvBuffers, slot: int, spec: VectorEnvSpec) -> Recorded:
