@@ -84,8 +84,8 @@ def ending(run: Run, progress: Progress) -> Iterator[str]:
     if run.evaluation is not None:
         found = run.evaluation
         yield (
-            f"evaluated  mean return {found.mean_return:,.1f} +- {found.std_return:,.1f}, mean length "
-            f"{found.mean_length:,.1f}, {found.episodes} episodes"
+            f"evaluated  mean return {figure(found.mean_return)} +- {figure(found.std_return)}, mean length "
+            f"{figure(found.mean_length)}, {found.episodes} episodes"
         )
     yield f"run        {run.directory}"
     yield f"go on      puffer eval {run.directory}"

@@ -202,7 +202,7 @@ def test_the_end_says_what_was_learned_where_it_is_and_how_to_go_on(time: Any, r
     display.end(run)
     assert out.getvalue().splitlines() == [
         "trained    100,000 env steps in 0:04 (25,000 a second)",
-        "evaluated  mean return 495.0 +- 5.0, mean length 495.0, 2 episodes",
+        "evaluated  mean return 495 +- 5, mean length 495, 2 episodes",
         f"run        {run.directory}",
         f"go on      puffer eval {run.directory}",
     ]

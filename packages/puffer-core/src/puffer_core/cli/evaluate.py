@@ -60,6 +60,7 @@ def lines(summary: dict[str, Any]) -> list[str]:
         f"mean return  {summary['mean_return']:,.2f} +- {summary['std_return']:,.2f}",
         f"mean length  {summary['mean_length']:,.1f}",
         f"episodes     {summary['episodes']:,}, {how}",
+        *([f"cut          {summary['cut']:,} episodes that did not end"] if summary.get("cut") else []),
         *([f"video        {summary['video']}"] if "video" in summary else []),
     ]
 
