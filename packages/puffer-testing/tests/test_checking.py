@@ -63,6 +63,18 @@ class Moody(Dice):
         return np.array([thrown, self.rng.random()], np.float32)
 
 
+class Fixed(Dice):
+    """Nothing random in it."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        return np.array([0, self.steps], np.float32), 1.0, self.steps == 5, False, {}
+
+
 class Reusing(Dice):
     def see(self, thrown: float) -> Any:
         self.seen = getattr(self, "seen", np.zeros(2, np.float32))
@@ -144,6 +156,12 @@ def test_a_registered_env_passes_in_lines(capsys: pytest.CaptureFixture[str]) ->
 )
 def test_a_broken_promise_is_found(env: str, name: str, detail: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert detail in failures(env, capsys)[name]
+
+
+def test_advice_is_given_in_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = failures("Fixed", capsys)
+    assert failed["another seed gives another trajectory"].endswith("if the env has no randomness, add --deterministic")
+    assert without_workers(failures("Fixed", capsys, "--deterministic")) == {}
 
 
 def test_a_space_that_cannot_be_served_is_one_failure(capsys: pytest.CaptureFixture[str]) -> None:

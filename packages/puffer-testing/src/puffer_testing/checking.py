@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any, Literal
@@ -29,6 +29,8 @@ from puffer_testing.env import EnvConformance
 from puffer_testing.playing import Player, difference
 from puffer_testing.single_env import SingleEnvChecks
 
+_AS_TYPED = {"set deterministic = True": "add --deterministic", "raise `steps`": "raise --steps"}
+"""What the suite tells authors of a test class, as it is said on the command line."""
 _DESCRIPTION = "Does an environment keep its promises? The checks of puffer-testing, one line each."
 
 
@@ -192,6 +194,14 @@ def checks_of(suite: object) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def _outcome(name: str, check: Callable[[], None]) -> Outcome:
+    found = _result(name, check)
+    detail = found.detail
+    for written, typed in _AS_TYPED.items():
+        detail = detail.replace(written, typed)
+    return replace(found, detail=detail)
+
+
+def _result(name: str, check: Callable[[], None]) -> Outcome:
     try:
         with stdout_on_stderr():
             check()
