@@ -70,7 +70,7 @@ def section_of(model: type[BaseModel], key: Key = ()) -> Section:
 
     Example:
         >>> from puffer_core.plan import VectorConfig
-        >>> [".".join(option.key) for option in section_of(VectorConfig, ("vector",)).options()]
+        >>> [".".join(option.key) for option in section_of(VectorConfig, ("vector",)).options()][:2]
         ['vector.num_envs', 'vector.mode']
     """
     return _section(model, key, None)

@@ -24,6 +24,7 @@ FIRST_PARTY = frozenset(
         CORE,
         "puffer-backend-torch",
         "puffer-env-native",
+        "puffer-env-pettingzoo",
         "puffer-policies",
         "puffer-ppo",
         "puffer-testing",
@@ -35,7 +36,7 @@ A name is what pip installed under it: the list tells faults apart, it is no sec
 """
 
 RESERVED_COMMANDS = frozenset(
-    {"backends", "envs", "eval", "loggers", "plugins", "policies", "train", "trainers"},
+    {"backends", "bench", "envs", "eval", "loggers", "plugins", "policies", "train", "trainers"},
 )
 """Subcommands of the core: a plugin's command of the same name is reached as `name@distribution` only."""
 

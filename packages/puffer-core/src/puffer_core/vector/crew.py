@@ -176,6 +176,9 @@ class Crew:
         for member in self.members:
             member.process.kill()
             member.process.free()
+        self.members.clear()
+        del self._control
+        self._buffers = self._action = None
         return failed
 
     # --- steps ---

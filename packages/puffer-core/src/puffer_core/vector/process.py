@@ -84,6 +84,8 @@ class ProcessVectorEnv:
         self._losses = Losses()
         self._reported = (0, 0)
         self._buffers: EnvBuffers | None = None
+        self._mirror: EnvBuffers | None = None
+        self._copies: list[tuple[Any, Any]] = []
         self._sent: int | None = None
         self._slot = 0
         self._seed = (0, 0)
@@ -292,7 +294,9 @@ class ProcessVectorEnv:
         Raises:
             EnvError: an env's `close` raised.
         """
-        self._buffers, self._sent = None, None
+        self._buffers, self._mirror, self._sent = None, None, None
+        self._copies = []
+        self._action = np.zeros(0)
         failed = None
         if self._end.detach():
             failed = self._crew.close()
