@@ -42,8 +42,9 @@ TASKS = (
     ),
     Task(
         "mpe2:simple_spread_v3",
-        "--horizon 25 --vector.num-envs 16 --minibatches 8 --learning-rate 1e-3 --gamma 0.95 --total-steps 100000",
-        margin=3.0,
+        "--horizon 25 --vector.num-envs 16 --learning-rate 1e-3 --gamma 0.95 --epochs 10 --normalize-reward "
+        "--total-steps 100000",
+        margin=5.0,
     ),
 )
 
