@@ -60,7 +60,7 @@ def check_named(text: str, phase: str, fault: str) -> None:
         assert f"seed {environment_seed(SEED, VICTIM)}" in text, text
 
 
-RAISED = "EnvError (exit 5) that names environment, phase, seed, with the traceback"
+RAISED = "EnvError (exit 5) with the traceback; from reset to step it names environment and seed (not of Ctrl-C)"
 
 
 @rounds("step", [*RAISE[:-1]], [*RAISE[:-1]])  # not `interrupt`: there, that is the user's Ctrl-C
@@ -93,7 +93,7 @@ def test_process_what_an_env_raises_is_reported(
             assert case["closing"] < 5, case
 
 
-ENDED = "the worker is restarted, or an EnvError if that can't help (init); environment, phase, seed named"
+ENDED = "the worker is restarted, or an EnvError; from reset to step environment, phase and seed are named"
 
 
 @rounds("reset", ["segfault", "os-exit"], [*DIE])
@@ -166,7 +166,7 @@ def infos(run_matrix: Callable[..., Any], injecting: Callable[..., Any], vectors
 def test_litter_does_no_harm(
     faults: list[str], run_matrix: Callable[..., Any], injecting: Callable[..., Any], tmp_path: Path
 ) -> None:
-    expected = "training goes on; stdout, working directory and handlers of the run are untouched"
+    expected = "the env goes on and closes; nothing of it is on the run's stdout"
     with injecting("W3", "prints, chdir, handlers, threads, closed descriptors, no streams", expected) as row:
         scene = run_matrix(ISOLATED, "step", faults, row)
         for case in scene.lines:

@@ -129,7 +129,7 @@ def test_a_training_run_whose_workers_are_killed_ends_well(
     command += ["--vector.mode", "process", "--vector.workers", "1", "--vector.isolate", "true"]
     command += ["--vector.num-envs", "8", "--total-steps", str(8000 * max(1, times // 4)), "--eval-episodes", "2"]
     metrics = tmp_path / "run" / "metrics.jsonl"
-    expected = "training ends with exit 0; every restart stands in metrics.jsonl"
+    expected = "training ends with exit 0; restarts and the rows they cost stand in metrics.jsonl"
     with (
         deadline(120 + 10 * times),
         injecting("W1", "SIGKILL workers of `puffer train ppo`", expected) as row,
