@@ -296,9 +296,7 @@ def test_an_env_that_is_dropped_takes_its_workers_with_it(make_env: Any) -> None
     from puffer_core.vector.recipe import Recipe
     from puffer_core.vector.shares import cores
 
-    recipe = Recipe(
-        name="walk", target="process_envs:Walk", interface="gymnasium", arguments={}, options={}
-    )
+    recipe = Recipe(name="walk", target="process_envs:Walk", interface="gymnasium", arguments={}, options={})
     env = ProcessVectorEnv(recipe, None, num_envs=2, workers=1)
     pids = env.pids
     assert cores() >= 1

@@ -57,7 +57,9 @@ def test_a_killed_worker_loses_one_transition_of_its_rows_alone(
     assert np.array_equal(slots.observation[2, 2], begun.astype(np.float32))
     assert env.metrics() == {"env/restarts": 1.0, "env/lost_transitions": 2.0}
     assert env.metrics() == {"env/restarts": 0.0, "env/lost_transitions": 0.0}
-    assert "walk: worker 1 (environments 2 to 3) was killed by SIGKILL in step; it is replaced" in capfd.readouterr().err
+    assert (
+        "walk: worker 1 (environments 2 to 3) was killed by SIGKILL in step; it is replaced" in capfd.readouterr().err
+    )
 
 
 def test_the_mark_of_a_lost_transition_goes_when_its_slot_is_written_again(make_env: Any) -> None:
@@ -107,9 +109,10 @@ def test_a_worker_that_dies_three_times_in_a_row_is_not_replaced(make_env: Any) 
     env = make_env(CHAOS, {"fault": "os-exit", "step": 1}, workers=1, isolate=True)
     bound(env)
     env.reset(0)
+    for _ in range(2):
+        env.step(np.zeros(4, np.int64), 1)
     with pytest.raises(EnvError, match=r"exited with code 7 in step of environment 0, seed \d+, the third") as caught:
-        for _ in range(9):
-            env.step(np.zeros(4, np.int64), 1)
+        env.step(np.zeros(4, np.int64), 1)
     assert caught.value.exit_code == 5
     assert env.metrics()["env/restarts"] == 2.0
 
@@ -180,7 +183,7 @@ def test_the_main_share_raising_leaves_the_workers_in_step(make_env: Any) -> Non
     env = make_env("Remembering", num_envs=4, workers=1)
     player = Player(env, buffers=EnvBuffers.allocate(env.spec, 4, env.allocate))
     player.reset(1)
-    with pytest.raises(ValueError, match="greater"):
+    with pytest.raises(EnvError, match="environments 0 to 1 failed in step: ValueError: an action is greater than 1"):
         env.step(np.array([5, 0, 0, 0, 0, 0, 0, 0]), 1)
     player.reset(1)
     env.step(np.zeros(8, np.int64), 1)
@@ -230,7 +233,7 @@ def test_making_environments_is_tried_again(make_env: Any, tmp_path: Path) -> No
 
 def test_making_environments_is_not_tried_for_ever(make_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crews, "STARTUP_SECONDS", 0.2)
-    with pytest.raises(EnvError, match="took longer than 0.2 s and was killed in init, the third"):
+    with pytest.raises(EnvError, match=r"took longer than 0\.2 s and was killed in init, the third"):
         make_env(CHAOS, {"fault": "sleep", "phase": "init"}, workers=1, isolate=True, timeout=0.2)
 
 

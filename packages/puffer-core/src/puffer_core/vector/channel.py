@@ -150,11 +150,12 @@ def channel_pair() -> tuple[Channel, socket.socket]:
 
 
 def readable(channels: Iterable[Channel], seconds: float) -> None:
-    """Wait until one of `channels` has something to read, at most so long."""
+    """Wait until one of `channels` has something to read or is closed, at most so long."""
     poll = select.poll()
     for channel in channels:
-        if not channel.closed:
-            poll.register(channel.fileno(), select.POLLIN)
+        if channel.closed:
+            return
+        poll.register(channel.fileno(), select.POLLIN)
     poll.poll(max(0.0, seconds) * 1000)
 
 

@@ -7,8 +7,8 @@ mode. A worker that dies or hangs is replaced: its rows lose one transition and 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
@@ -17,9 +17,10 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, RenderingEnv, VectorEnv, VectorEnvSpec
-from puffer_core.errors import CheckpointError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.errors import CheckpointError, EnvError, PufferError, ShapeError, UnsupportedError, UsageError
 from puffer_core.vector.crew import Crew
 from puffer_core.vector.memory import locate, shared_zeros
+from puffer_core.vector.plain import described
 from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.restarts import Losses
 from puffer_core.vector.shares import Share, cores, shares_of
@@ -156,7 +157,18 @@ class ProcessVectorEnv:
 
     def _reset_own(self) -> None:
         if self._main is not None:
-            self._main.reset(*self._seed)
+            with self._own_named("reset"):
+                self._main.reset(*self._seed)
+
+    @contextmanager
+    def _own_named(self, phase: str) -> Iterator[None]:
+        """What a batch of its own raises in this process, in the words that a worker has for it."""
+        try:
+            yield
+        except PufferError:
+            raise
+        except Exception as error:
+            raise EnvError(f"{self._id}: {self._own} failed in {phase}: {described(error)}") from error
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
         """`send`, then `recv`.
@@ -200,7 +212,8 @@ class ProcessVectorEnv:
         failed: PufferError | None = None
         if self._main is not None and self._own is not None:
             try:
-                infos += self._main.step(self._action[self._own.rows], slot)
+                with self._own_named("step"):
+                    infos += self._main.step(self._action[self._own.rows], slot)
             except PufferError as error:
                 failed = error
         written = slot if self._mirror is None else 1

@@ -262,7 +262,7 @@ class WorkerProcess:
             self._server.signal(self.pid, signum)
         until = monotonic() + _DUMP_SECONDS
         seen = 0
-        while monotonic() < until:
+        while self._server.alive and monotonic() < until:
             readable([self._server.channel], _SLICE_SECONDS / 2)
             size = os.fstat(self._log).st_size
             if size and size == seen:
