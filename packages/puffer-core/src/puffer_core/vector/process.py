@@ -25,7 +25,7 @@ from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.restarts import Losses
 from puffer_core.vector.shares import Share, cores, shares_of
 from puffer_core.vector.spec_json import spec_from_json, spec_to_json
-from puffer_core.vector.waiting import SPIN_SECONDS
+from puffer_core.vector.waiting import CROWDED_SPIN_SECONDS, SPIN_SECONDS
 
 
 class ProcessVectorEnv:
@@ -79,7 +79,7 @@ class ProcessVectorEnv:
         shares = shares_of(num_envs, workers + (target is not None))
         self._own = shares.pop(0) if target is not None else None
         self._main: VectorEnv | None = None
-        spin = SPIN_SECONDS if workers + 1 <= cores() else 0.0
+        spin = SPIN_SECONDS if workers + 1 <= cores() else CROWDED_SPIN_SECONDS
         self._crew = Crew(recipe, shares, total=num_envs, timeout=timeout, restarts=restarts, spin=spin)
         self._end = weakref.finalize(self, self._crew.close)
         self._losses = Losses()

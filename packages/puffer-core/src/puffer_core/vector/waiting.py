@@ -1,20 +1,20 @@
-"""Waiting for another process through shared memory: spin, then yield, then leave it to the caller to block.
+"""Waiting for another process through shared memory: spin for as long as it pays, then leave it to the caller to block.
 
 An answer that comes within 100 microseconds, as those of fast environments do, is seen at once: blocking and being
-woken costs 50 to 100 microseconds, spinning one. But a spinning process on a core that another one needs slows both:
-so it yields after that, and one that still has nothing after a millisecond sleeps until it is woken.
+woken costs 50 to 100 microseconds, spinning one. Then it is time to block, and not to yield: where others want the
+cores, Linux (since 6.6) lets a process that yields wait for a whole slice, milliseconds, and one that was woken go
+first. Measured with a busy loop on each of two cores, an env that costs 100 microseconds keeps 48 % of its rate when it
+blocks after spinning, 21 to 45 % when it yields in between.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from time import perf_counter
 
 SPIN_SECONDS = 100e-6
-YIELD_SECONDS = 1e-3
-
-sched_yield = getattr(os, "sched_yield", lambda: None)
+CROWDED_SPIN_SECONDS = 30e-6
+"""Where there are more processes than cores: who is waited for may need this one."""
 
 
 class Fence:
@@ -34,13 +34,13 @@ class Fence:
 
 
 def reaches(words: memoryview, index: int, value: int, spin: float = SPIN_SECONDS) -> bool:
-    """Wait about a millisecond until a word is `value`; whether it is.
+    """Wait a moment until a word is `value`; whether it is.
 
     Args:
         words: of shared memory, cast to integers.
         index: of the word.
         value: to wait for.
-        spin: seconds to look without pause; 0 where there are more processes than cores.
+        spin: seconds to wait at most.
 
     Example:
         >>> words = memoryview(bytearray(8)).cast("Q")
@@ -49,14 +49,8 @@ def reaches(words: memoryview, index: int, value: int, spin: float = SPIN_SECOND
     """
     if words[index] == value:
         return True
-    start = perf_counter()
-    end = start + spin
+    end = perf_counter() + spin
     while perf_counter() < end:
         if words[index] == value or words[index] == value or words[index] == value or words[index] == value:
-            return True
-    end = start + YIELD_SECONDS
-    while perf_counter() < end:
-        sched_yield()
-        if words[index] == value:
             return True
     return False

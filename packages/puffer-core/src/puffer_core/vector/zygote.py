@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -29,9 +30,14 @@ _CHECK_MILLISECONDS = 250
 _PR_SET_PDEATHSIG = 1
 
 
-def main(fd: int) -> None:
-    """Serve until the socket's other end closes."""
-    Zygote(Channel(socket.socket(fileno=fd))).serve()
+def main(fd: int) -> NoReturn:
+    """Serve until the socket's other end closes; then end without ado, since the workers that die now still signal."""
+    try:
+        Zygote(Channel(socket.socket(fileno=fd))).serve()
+    except BaseException:  # noqa: BLE001  whatever it is, it is the end
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 class Zygote:
