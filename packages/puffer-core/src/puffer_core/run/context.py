@@ -78,6 +78,11 @@ class RunContext:
             made.pop_all()
         return tuple(envs)
 
+    @property
+    def worker_pids(self) -> list[int]:
+        """Of the processes that step the run's env beside this one, as they are now."""
+        return [pid for env in self.__dict__.get("vector_envs", ()) for pid in getattr(env, "pids", ())]
+
     def _settled_vector(self) -> VectorConfig:
         """How the env is stepped; where its mode is `auto`, a short look at the env settles it."""
         from puffer_core.vector.choosing import choose

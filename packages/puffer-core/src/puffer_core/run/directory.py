@@ -26,6 +26,8 @@ from puffer_core.metrics import METRICS, read_metrics
 CONFIG, PLUGINS, LOCK, CHECKPOINTS = "config.json", "plugins.json", "run.lock", "checkpoints"
 VECTOR = "vector.json"
 """What `--vector.mode auto` became: `config.json` keeps what was asked for, and so holds on another machine."""
+WORKERS = "workers.json"
+"""Pids of the process that trains and of those that step environments for it, while it does."""
 
 
 def new_name(trainer: str, source: str) -> str:
@@ -60,6 +62,7 @@ class RunDirectory:
     def __init__(self, path: str | Path, trainer: str, source: str) -> None:
         self.path = Path(path) if str(path) else Path("runs") / new_name(trainer, source)
         self._new = not self.path.exists()
+        self._workers: list[int] = []
         _make_empty(self.path)
         self._lock: IO[str] | None = hold(self.path)
 
@@ -77,11 +80,18 @@ class RunDirectory:
         """Write `vector.json`."""
         replace_file(self.path / VECTOR, json_bytes(dict(choice)))
 
+    def keep_workers(self, pids: Sequence[int]) -> None:
+        """Write `workers.json`, if there are other workers than before."""
+        if list(pids) != self._workers:
+            self._workers = list(pids)
+            replace_file(self.path / WORKERS, json_bytes({"main": os.getpid(), "workers": self._workers}))
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._lock is not None:
+            (self.path / WORKERS).unlink(missing_ok=True)
             self._lock.close()  # the kernel drops the lock with the descriptor, also when the process is killed
             self._lock = None
         if not (self.path / METRICS).exists():

@@ -142,6 +142,7 @@ class _Loop:
         self.host.notify("puffer_run_start", run=self.info)
         self.display.start(self.info, self.total)
         try:
+            self.directory.keep_workers(self.context.worker_pids)
             while self.trainer.progress < self.total and not self.stop:
                 self._update()
             if self.stop:
@@ -163,6 +164,7 @@ class _Loop:
         with working_directory_kept():
             metrics = self.trainer.update()
         seconds, step = perf_counter() - start, self.trainer.progress
+        self.directory.keep_workers(self.context.worker_pids)
         if self.context.collects is not None:
             metrics |= self.context.collects.metrics()
         _check_finite(metrics, step)
