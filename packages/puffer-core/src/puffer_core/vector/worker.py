@@ -108,16 +108,18 @@ class _Worker:
         message = self._channel.receive()
         if message is None:
             return False
-        number = message.content["number"]
+        reply, data = self._reply(message)
+        if self._words is not None:
+            self._words[AT] = 0
+        self._channel.send({"answers": message.content["number"], **reply}, data)
+        return True
+
+    def _reply(self, message: Message) -> tuple[dict[str, Any], bytes]:
         try:
             answer, data = self._do(message)
         except BaseException as error:  # noqa: BLE001  SystemExit too: the main process decides what becomes of it
-            self._channel.send({"answers": number, "error": self._told(message.content["do"], error)})
-        else:
-            self._channel.send({"answers": number, "answer": answer}, data)
-        if self._words is not None:
-            self._words[AT] = 0
-        return True
+            return {"error": self._told(message.content["do"], error)}, b""
+        return {"answer": answer}, data
 
     def _step(self, words: memoryview, number: int) -> None:
         self._fence()
