@@ -7,8 +7,8 @@ mode. A worker that dies or hangs is replaced: its rows lose one transition and 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -103,6 +103,7 @@ class ProcessVectorEnv:
             self._own = Share(0, self._own.count, len(self.spec.agents))
         action = self.spec.action
         self._action = shared_zeros((self.spec.rows, *action.shape), action.dtype)
+        self._own_action = self._action[self._own.rows] if self._own is not None else self._action[:0]
 
     def _make_own(self, recipe: Recipe, target: Callable[..., Any] | None, num_envs: int) -> None:
         if self._own is not None and target is not None:
@@ -157,18 +158,20 @@ class ProcessVectorEnv:
 
     def _reset_own(self) -> None:
         if self._main is not None:
-            with self._own_named("reset"):
+            try:
                 self._main.reset(*self._seed)
+            except PufferError:
+                raise
+            except Exception as error:
+                raise self._named("reset", error) from error
 
-    @contextmanager
-    def _own_named(self, phase: str) -> Iterator[None]:
+    def _named(self, phase: str, error: Exception) -> PufferError:
         """What a batch of its own raises in this process, in the words that a worker has for it."""
-        try:
-            yield
-        except PufferError:
-            raise
-        except Exception as error:
-            raise EnvError(f"{self._id}: {self._own} failed in {phase}: {described(error)}") from error
+        if isinstance(error, PufferError):
+            return error
+        named = EnvError(f"{self._id}: {self._own} failed in {phase}: {described(error)}")
+        named.__cause__ = error
+        return named
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
         """`send`, then `recv`.
@@ -210,19 +213,18 @@ class ProcessVectorEnv:
             raise UsageError(f"{self._id}: recv without a send before it")
         infos: list[Any] = []
         failed: PufferError | None = None
-        if self._main is not None and self._own is not None:
+        if self._main is not None:
             try:
-                with self._own_named("step"):
-                    infos += self._main.step(self._action[self._own.rows], slot)
-            except PufferError as error:
-                failed = error
+                infos += self._main.step(self._own_action, slot)
+            except Exception as error:  # noqa: BLE001  raised below, when the workers are done
+                failed = self._named("step", error)
         written = slot if self._mirror is None else 1
         infos += self._crew.recv(written)
         self._sent = None
         self._copy(written, slot)
         self._mark(buffers, slot)
         if failed:
-            raise failed
+            raise failed from failed.__cause__
         return infos
 
     def _copy(self, written: int, slot: int) -> None:
@@ -309,7 +311,7 @@ class ProcessVectorEnv:
         """
         self._buffers, self._mirror, self._sent = None, None, None
         self._copies = []
-        self._action = np.zeros(0)
+        self._action = self._own_action = np.zeros(0)
         failed = None
         if self._end.detach():
             failed = self._crew.close()
