@@ -48,7 +48,7 @@ class HostCollector:
         EnvError: the envs differ.
     """
 
-    STATE_VERSION = 2
+    STATE_VERSION = 1
 
     def __init__(
         self,
@@ -145,16 +145,6 @@ class HostCollector:
             "env_steps": self.env_steps,
             "version": self._version,
             "started": self._started,
-        }
-
-    def migrate(self, state: State, version: int) -> State:
-        """A state of version 1, which knew one env and did not count rollouts."""
-        lifted = {name: value for name, value in state.items() if name not in ("env", "reset")}
-        steps = self._horizon * self.spec.num_envs
-        return lifted | {
-            "envs": {"0": state["env"]} if state["env"] else {},
-            "last": state["last"] | {"reset": state["reset"]},
-            "version": int(state["env_steps"]) // steps,
         }
 
     def load_state_dict(self, state: State) -> None:

@@ -48,9 +48,7 @@ class Storage:
     def begin(self, version: int) -> None:
         """Make room for a rollout that parameters of this version act in."""
         self.version[...] = version
-        self.slots.active[1:] = (
-            True  # a fault of the last rollout is past; envs whose agents come and go write it anyway
-        )
+        self.slots.active[1:] = True  # faults of the last rollout are past; envs whose agents come and go write it
         for final in self.final_outputs.values():
             final[...] = 0.0
 

@@ -21,7 +21,7 @@ ROUND_TRIP = 80e-6
 """Seconds that a batch loses to handing out actions, waiting and gathering, on cores that something else wants too."""
 BYTES_A_SECOND = 4e9
 """Reading what another core has written."""
-START_UP = 1.0
+START_UP = 0.5
 """Seconds until workers are there: an interpreter each, NumPy and the env's own imports."""
 WORTHWHILE = 0.8
 """Workers must bring a batch below this share of its serial time."""
