@@ -12,7 +12,7 @@ import pytest
 from puffer_core import checkpoint
 from puffer_core.checkpoint import LATEST, MANIFEST, Saved, completed, is_sound, load, save
 from puffer_core.errors import CheckpointError, ResourceError
-from puffer_core.manifest import Header, ResumeEntry
+from puffer_core.manifest import Header, Manifest, ResumeEntry, sealed
 
 
 def header(step: int = 5, **rest: Any) -> Header:
@@ -129,7 +129,7 @@ def test_a_file_whose_digest_is_right_but_which_is_no_state_is_refused(saved: Pa
     (saved / "policy.json").write_bytes(data)
     manifest = json.loads((saved / MANIFEST).read_bytes())
     manifest["files"]["policy.json"] = {"size": len(data), "sha256": checkpoint._digest(data)}
-    (saved / MANIFEST).write_text(json.dumps(manifest))
+    (saved / MANIFEST).write_bytes(sealed(Manifest.model_validate(manifest)))
     with pytest.raises(CheckpointError, match="state of policy cannot be read"):
         load(saved)
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from puffer_core.contracts.checkpointable import State
-from puffer_core.durable import json_bytes, parse_json, replace_file, sync_directory, write_file
+from puffer_core.durable import parse_json, replace_file, sync_directory, write_file
 from puffer_core.errors import CheckpointError, ResourceError
-from puffer_core.manifest import FORMAT, VERSION, ComponentEntry, FileEntry, Header, Manifest
+from puffer_core.manifest import FORMAT, VERSION, ComponentEntry, FileEntry, Header, Manifest, is_as_sealed, sealed
 from puffer_core.statefile import decode, encode
 
 MANIFEST = "manifest.json"
 LATEST = "LATEST"
+_LARGEST_MANIFEST = 64 << 20
 _COMPONENT = re.compile(r"[a-z][a-z0-9_.-]*", re.ASCII)
 _STEP = re.compile(r"step-(\d{12,})", re.ASCII)
 
@@ -90,7 +92,7 @@ def save(
     files, entries = _encode(components, to_numpy)
     listing = {name: FileEntry(size=len(data), sha256=_digest(data)) for name, data in files.items()}
     manifest = Manifest(**dict(header), files=listing, components=entries)
-    files[MANIFEST] = json_bytes(manifest.model_dump(mode="json"))
+    files[MANIFEST] = sealed(manifest)
     target = directory / step_name(header.step)
     if target.exists() and is_sound(target):
         return target
@@ -187,7 +189,7 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_dir():
         raise _refused(path, "there is no such directory")
     try:
-        raw = parse_json((path / MANIFEST).read_bytes())
+        raw = parse_json(data := _manifest_bytes(path / MANIFEST))
     except FileNotFoundError:
         raise _refused(path, f"it has no {MANIFEST}, so it is no checkpoint, or was never completed") from None
     except (OSError, ValueError) as error:
@@ -206,8 +208,20 @@ def read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _refused(path, f"{MANIFEST} is wrong{f' at {where}' if where else ''}: {first['msg']}") from error
+    if not is_as_sealed(data, manifest.checksum):
+        raise _refused(path, f"{MANIFEST} is damaged: its checksum is not that of its text")
     _check_files(path, manifest)
     return manifest
+
+
+def _manifest_bytes(path: Path) -> bytes:
+    """The content of a manifest, which is looked at before it is opened: reading a pipe would never end."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a plain file")
+    if status.st_size > _LARGEST_MANIFEST:
+        raise ValueError(f"it has {status.st_size:,} bytes, expected at most {_LARGEST_MANIFEST:,}")
+    return path.read_bytes()
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
@@ -266,5 +280,8 @@ def _digest(data: bytes) -> str:
 
 def _refused(path: Path, what: str) -> CheckpointError:
     others = [other.name for other in completed(path.parent) if other.name != path.name]
-    remedy = f"use another checkpoint of this run: {', '.join(others[-3:])}" if others else "name another checkpoint"
+    remedy = "name another checkpoint"
+    if others:
+        which = f"`puffer checkpoints verify {path.parent.parent}` says which are sound"
+        remedy = f"use another checkpoint of this run: {', '.join(others[-3:])}; {which}"
     return CheckpointError(f"{path}: {what}", remedy=remedy)

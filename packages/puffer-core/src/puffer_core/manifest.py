@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from puffer_core.durable import json_bytes
+
 FORMAT: Literal["puffer-checkpoint"] = "puffer-checkpoint"
 VERSION: Literal[1] = 1
-_FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.(json|safetensors)$"
+_FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.(json|safetensors)\Z"
 
 
 class _Model(BaseModel):
@@ -109,6 +112,8 @@ class Manifest(Header):
     """Every file beside the manifest, by name."""
     components: dict[str, ComponentEntry]
     """Every component, by name; `policy` holds the policy's parameters and nothing else."""
+    checksum: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    """SHA-256 of the manifest's bytes with this value left empty; empty where nobody sealed it."""
 
     def model_post_init(self, _: Any) -> None:
         """Names stay inside the checkpoint, and each file belongs to one component."""
@@ -120,3 +125,29 @@ class Manifest(Header):
         listed = sorted(name for component in self.components.values() for name in component.files)
         if listed != sorted(self.files):
             raise ValueError("the files listed are not those of the components")
+
+
+def sealed(manifest: Manifest) -> bytes:
+    """The bytes of a `manifest.json`, with their own checksum in them.
+
+    Example:
+        >>> resume = ResumeEntry(bitwise=True, reasons=[])
+        >>> data = sealed(Manifest(step=1, unit="env_steps", run_id="r", config_hash="", policy=None, plugins=[],
+        ...                        runtime={}, resume=resume, files={}, components={}))
+        >>> checksum = Manifest.model_validate_json(data).checksum
+        >>> is_as_sealed(data, checksum), is_as_sealed(data.replace(b"env_steps", b"env_stepr"), checksum)
+        (True, False)
+    """
+    blank = json_bytes(manifest.model_dump(mode="json") | {"checksum": ""})
+    return blank.replace(_seal(""), _seal(hashlib.sha256(blank).hexdigest()), 1)
+
+
+def is_as_sealed(data: bytes, checksum: str) -> bool:
+    """Whether a manifest's bytes are those that `sealed` gave; true of one that was never sealed."""
+    blank = data.replace(_seal(checksum), _seal(""), 1)
+    return not checksum or hashlib.sha256(blank).hexdigest() == checksum
+
+
+def _seal(checksum: str) -> bytes:
+    """How the line looks; keys are sorted, so none like it stands before it."""
+    return f'"checksum": "{checksum}"'.encode()
