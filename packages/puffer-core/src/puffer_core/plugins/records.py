@@ -25,6 +25,7 @@ FIRST_PARTY = frozenset(
         "puffer-backend-torch",
         "puffer-env-native",
         "puffer-env-pettingzoo",
+        "puffer-logger-tensorboard",
         "puffer-policies",
         "puffer-ppo",
         "puffer-testing",
@@ -36,7 +37,7 @@ A name is what pip installed under it: the list tells faults apart, it is no sec
 """
 
 RESERVED_COMMANDS = frozenset(
-    {"backends", "bench", "envs", "eval", "loggers", "plugins", "policies", "train", "trainers"},
+    {"backends", "bench", "checkpoints", "envs", "eval", "loggers", "plugins", "policies", "runs", "train", "trainers"},
 )
 """Subcommands of the core: a plugin's command of the same name is reached as `name@distribution` only."""
 
