@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from puffer_core.checkpoint import MANIFEST
+from puffer_core.checkpoint import is_checkpoint
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent
 from puffer_core.errors import CheckpointError, UsageError
@@ -176,7 +176,7 @@ def locate(run: Run | str | Path) -> tuple[Run, Path]:
     if isinstance(run, Run):
         return run, run.latest
     path = Path(run)
-    if (path / MANIFEST).exists():
+    if is_checkpoint(path):
         return Run(path.resolve().parent.parent), path
     found = Run(path)
     return found, found.latest

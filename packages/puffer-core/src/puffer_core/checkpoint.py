@@ -27,9 +27,14 @@ from puffer_core.statefile import decode, encode
 
 MANIFEST = "manifest.json"
 LATEST = "LATEST"
+CHECKPOINTS = "checkpoints"
 _LARGEST_MANIFEST = 64 << 20
 _COMPONENT = re.compile(r"[a-z][a-z0-9_.-]*", re.ASCII)
 _STEP = re.compile(r"step-(\d{12,})", re.ASCII)
+
+
+class VersionError(CheckpointError):
+    """A checkpoint whose format another version of this program wrote; whether it is sound cannot be said here."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ def load(path: Path, components: Collection[str] | None = None) -> Checkpoint:
         files = {file.removeprefix(name): _read(path, file, manifest) for file in manifest.components[name].files}
         try:
             states[name] = decode(files)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise _refused(path, f"the state of {name} cannot be read: {error}") from error
     return Checkpoint(path, manifest, states)
 
@@ -198,7 +203,7 @@ def read_manifest(path: Path) -> Manifest:
         raise _refused(path, f"{MANIFEST} does not describe a checkpoint of this program")
     if raw.get("version") != VERSION:
         given = raw.get("version")
-        raise CheckpointError(
+        raise VersionError(
             f"{path}: the checkpoint has format version {given!r}, this program reads version {VERSION}",
             remedy="install the puffer-core that wrote it, or a newer one",
         )
@@ -258,6 +263,27 @@ def is_sound(path: Path) -> bool:
     except CheckpointError:
         return False
     return True
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path means a checkpoint, which need not be there or sound, rather than a run.
+
+    Example:
+        >>> is_checkpoint(Path("runs/mine/checkpoints/step-000000000512")), is_checkpoint(Path("runs/mine"))
+        (True, False)
+    """
+    return (path / MANIFEST).exists() or (_STEP.fullmatch(path.name) is not None and path.parent.name == CHECKPOINTS)
+
+
+def step_of(path: Path) -> int | None:
+    """The step that a checkpoint's directory is named after; None where it is none.
+
+    Example:
+        >>> step_of(Path("step-000000000512")), step_of(Path("LATEST"))
+        (512, None)
+    """
+    match = _STEP.fullmatch(path.name)
+    return int(match[1]) if match else None
 
 
 def completed(directory: Path) -> list[Path]:

@@ -110,7 +110,7 @@ class TestPluginCommand:
 
     def test_it_is_listed_and_run_with_its_arguments(self, mine: Any, capsys: pytest.CaptureFixture[str]) -> None:
         mine("print(arguments)")
-        assert "  act       does it (mine 1.0)\n" in outcome(capsys, "--help")[1]
+        assert "  act          does it (mine 1.0)\n" in outcome(capsys, "--help")[1]
         assert outcome(capsys, "act", "--x", "1") == (0, "['--x', '1']\n", "")
 
     @pytest.mark.parametrize(("body", "code"), [("return 5", 5), ("raise SystemExit(4)", 4), ("raise SystemExit", 0)])
@@ -131,7 +131,7 @@ class TestPluginCommand:
 
     def test_one_of_ours_keeps_its_name(self, mine: Any, capsys: pytest.CaptureFixture[str]) -> None:
         mine("print('theirs')", name="envs")
-        assert "  envs@mine  does it (mine 1.0)\n" in outcome(capsys, "--help")[1]
+        assert "  envs@mine    does it (mine 1.0)\n" in outcome(capsys, "--help")[1]
         assert outcome(capsys, "envs")[1].startswith("NAME")
         assert outcome(capsys, "envs@mine") == (0, "theirs\n", "")
 

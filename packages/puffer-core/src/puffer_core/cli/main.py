@@ -23,6 +23,11 @@ COMMANDS = {
     "train": ("puffer_core.cli.train:run_train", "train: puffer train TRAINER [SOURCE] [options]"),
     "eval": ("puffer_core.cli.evaluate:run_eval", "evaluate what a run learned: puffer eval RUN"),
     "bench": ("puffer_core.cli.bench:run_bench", "measure how fast an env is stepped in each mode: puffer bench ENV"),
+    "checkpoints": (
+        "puffer_core.cli.checkpoints:run_checkpoints",
+        "list, verify, inspect or prune what a run saved: puffer checkpoints list RUN",
+    ),
+    "runs": ("puffer_core.cli.runs", "list the runs below a directory: puffer runs"),
     "envs": ("puffer_core.cli.envs:run_envs", "list the environments, or check one: puffer envs check ENV"),
     "policies": ("puffer_core.cli.listing", "list the policies"),
     "trainers": ("puffer_core.cli.listing", "list the trainers"),

@@ -32,3 +32,18 @@ def print_json(value: Any) -> None:
     import json
 
     print(json.dumps(value, indent=2))  # noqa: T201
+
+
+def size_text(size: int) -> str:
+    """Bytes for people.
+
+    Example:
+        >>> size_text(999), size_text(1_500), size_text(12_345_678_901)
+        ('999 B', '1.5 kB', '12.3 GB')
+    """
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.1f} {unit}" if unit != "B" else f"{size} B"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from puffer_core.checkpoint import completed
+from puffer_core.checkpoint import CHECKPOINTS, completed
 from puffer_core.durable import json_bytes, parse_json, replace_file
 from puffer_core.errors import CheckpointError, ResourceError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.metrics import METRICS, read_metrics
 
-CONFIG, PLUGINS, LOCK, CHECKPOINTS = "config.json", "plugins.json", "run.lock", "checkpoints"
+CONFIG, PLUGINS, LOCK = "config.json", "plugins.json", "run.lock"
 VECTOR = "vector.json"
 """What `--vector.mode auto` became: `config.json` keeps what was asked for, and so holds on another machine."""
 WORKERS = "workers.json"

@@ -1,0 +1,206 @@
+"""What runs there are below a directory, and how each stands: read from its files, none of which is changed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from puffer_core.checkpoint import CHECKPOINTS, completed, step_of
+from puffer_core.errors import CheckpointError
+from puffer_core.inventory import size
+from puffer_core.metrics import METRICS
+from puffer_core.run.directory import CONFIG, LOCK, Run
+
+Status: TypeAlias = Literal["running", "finished", "stopped", "failed", "unknown", "damaged"]
+"""`running`: a process holds it. `finished`: saved where it was to end. `stopped`: saved at its last update, before
+that. `failed`: what it did after its last checkpoint is lost. `unknown`: it never got as far as an update."""
+
+RESUMES = "resumes.jsonl"
+_TAIL = 1 << 20
+_EVALUATED, _RETURN = "eval/return", "episode/return"
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One run.
+
+    Args:
+        path: its directory.
+        status: how it stands.
+        began: when its `config.json` was written, in seconds since 1970.
+        bytes: of all its files.
+        env: what it learns from.
+        trainer: that trains it.
+        seed: of the run; None where it is not known.
+        step: of its last update, or of its last checkpoint where that is later.
+        total_steps: where it ends; None where it is not known.
+        best_return: the highest mean return of an evaluation in the last MiB of its metrics; None where there is none.
+        last_return: mean return of the training episodes that ended last; None likewise.
+        reason: what is damaged.
+    """
+
+    path: Path
+    status: Status
+    began: float
+    bytes: int
+    env: str = ""
+    trainer: str = ""
+    seed: int | None = None
+    step: int = 0
+    total_steps: int | None = None
+    best_return: float | None = None
+    last_return: float | None = None
+    reason: str = ""
+
+
+def runs(directory: Path) -> list[Overview]:
+    """The runs in a directory and in the directories of many seeds in it, newest first; what is no run is left out.
+
+    Raises:
+        CheckpointError: there is no such directory.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     runs(Path(place))
+        []
+    """
+    try:
+        found = [overview(path) for path in _run_directories(directory)]
+    except OSError as error:
+        raise CheckpointError(
+            f"{directory}: cannot be listed: {error.strerror or error}", remedy="name a directory that has runs in it"
+        ) from error
+    return sorted(found, key=lambda run: (run.began, run.path.name), reverse=True)
+
+
+def _run_directories(directory: Path) -> Iterator[Path]:
+    for path in _directories(directory):
+        if is_run(path):
+            yield path
+        else:
+            yield from (below for below in _readable(path) if is_run(below))
+
+
+def _directories(directory: Path) -> list[Path]:
+    return sorted(Path(entry.path) for entry in os.scandir(directory) if entry.is_dir())
+
+
+def _readable(directory: Path) -> list[Path]:
+    try:
+        return _directories(directory)
+    except OSError:
+        return []
+
+
+def is_run(path: Path) -> bool:
+    """Whether a directory is a run's, damaged or not."""
+    return any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS))
+
+
+def overview(path: Path) -> Overview:
+    """How a run stands. Damage is told, never raised."""
+    began, used = _began(path), size(path)
+    try:
+        config = Run(path).config
+        lines = _tail(path / METRICS)
+        total = _total(path, config)
+    except (CheckpointError, OSError, ValueError) as error:
+        reason = error.message if isinstance(error, CheckpointError) else f"{path}: {error}"
+        return Overview(path, "damaged", began, used, reason=reason)
+    saved = max((step_of(item) or 0 for item in completed(path / CHECKPOINTS)), default=None)
+    logged = lines[-1]["step"] if lines else None
+    evaluated = _values(lines, _EVALUATED)
+    return Overview(
+        path,
+        "running" if is_held(path) else _ended(saved, logged, total, config.get("target_return"), evaluated),
+        began,
+        used,
+        env=str(config.get("source", "")),
+        trainer=_name(config.get("trainer")),
+        seed=config.get("seed"),
+        step=max(saved or 0, logged or 0),
+        total_steps=total,
+        best_return=max(evaluated, default=None),
+        last_return=next(reversed(_values(lines, _RETURN)), None),
+    )
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds a run. Looks with a shared lock, let go at once; where that cannot be had, it is held."""
+    try:
+        with (path / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _ended(saved: int | None, logged: int | None, total: int | None, target: Any, evaluated: list[float]) -> Status:
+    if saved is None and logged is None:
+        return "unknown"
+    if saved is None or saved != logged:  # killed, or it raised
+        return "failed"
+    reached = isinstance(target, (int, float)) and bool(evaluated) and evaluated[-1] >= target
+    return "finished" if reached or (total is not None and saved >= total) else "stopped"
+
+
+def _tail(path: Path) -> list[dict[str, Any]]:
+    """Lines of the last MiB that hold an evaluation, and the last ten; by step.
+
+    Raises:
+        ValueError: a line is no JSON object with a step.
+    """
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - _TAIL)
+        file.seek(start)
+        whole = file.read(_TAIL).split(b"\n")[:-1]
+    whole = whole[1:] if start else whole
+    nothing = f'"{_EVALUATED}": null'.encode()
+    wanted = [line for line in whole[:-10] if nothing not in line and b'"eval/' in line] + whole[-10:]
+    return [_line(line) for line in wanted]
+
+
+def _line(text: bytes) -> dict[str, Any]:
+    line = json.loads(text)
+    if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+        raise ValueError(f"{METRICS} has a line without a step: {text[:60]!r}")
+    return line
+
+
+def _values(lines: list[dict[str, Any]], key: str) -> list[float]:
+    found = (line.get(key) for line in lines)
+    return [float(value) for value in found if isinstance(value, (int, float)) and math.isfinite(value)]
+
+
+def _total(path: Path, config: dict[str, Any]) -> int | None:
+    """Where the run ends: as it was planned, or as the last resume has it that changed it."""
+    total = config.get("total_steps")
+    if (path / RESUMES).exists():
+        for line in (path / RESUMES).read_text(encoding="utf-8").splitlines():
+            changes = json.loads(line).get("changes", {})
+            total = changes.get("total_steps", total) if isinstance(changes, dict) else total
+    return total if isinstance(total, int) else None
+
+
+def _began(path: Path) -> float:
+    for candidate in (path / CONFIG, path):
+        try:
+            return candidate.stat().st_mtime
+        except OSError:
+            continue
+    return 0.0
+
+
+def _name(component: Any) -> str:
+    return str(component.get("name", "")) if isinstance(component, dict) else str(component or "")
