@@ -23,7 +23,7 @@ _CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def scalars(metrics: Mapping[str, Any]) -> Summary:
+def scalars(metrics: Mapping[Any, Any]) -> Summary:
     """One value a metric, float32. What is not one number is NaN.
 
     Example:
@@ -37,7 +37,7 @@ def tag(key: Any) -> str:
     """A key as protocol buffers can hold it: text, without halves of characters.
 
     Example:
-        >>> tag("odd \ud800 key"), tag(3)
+        >>> tag("odd " + chr(0xD800) + " key"), tag(3)
         ('odd ? key', '3')
     """
     return str(key).encode("utf-8", "replace").decode()
