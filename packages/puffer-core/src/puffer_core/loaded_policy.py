@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
+from pydantic import ValidationError
 
 from puffer_core.acting import call_actor, make_actor
 from puffer_core.arrays import Tree, map_tree, named_leaves
 from puffer_core.checkpoint import load
 from puffer_core.contracts.backend import Backend
-from puffer_core.contracts.policy import Agent, PolicyInterface
+from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.policy import Agent, Policy, PolicyInterface
 from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
 from puffer_core.layout import Layout
 from puffer_core.manifest import Manifest, PolicyEntry
@@ -42,8 +44,27 @@ def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]
         outputs=frozenset(entry.outputs),
     )
     model = host.load_config(provided)
-    config = model.model_validate(entry.config) if model else entry.config
-    return Agent(host.load(provided)(config, interface), saved.states["policy"]), provided, saved.manifest
+    try:
+        config = model.model_validate(entry.config) if model else entry.config
+    except ValidationError as error:
+        raise _unfit(path, f"{provided.label} does not take its options: {error.errors()[0]['msg']}") from error
+    policy: Policy = host.load(provided)(config, interface)
+    _check_parameters(path, policy, saved.states["policy"])
+    return Agent(policy, saved.states["policy"]), provided, saved.manifest
+
+
+def _check_parameters(path: Path, policy: Policy, params: State) -> None:
+    """Whether a checkpoint has the parameters that its policy starts with, in the same shapes."""
+    given = dict(named_leaves(params))
+    for name, array in named_leaves(policy.init(np.random.default_rng(0))):
+        shape = getattr(given.get(name), "shape", None)
+        if shape != array.shape:
+            got = f"has shape {shape}" if name in given else "is missing"
+            raise _unfit(path, f"its policy's parameter {name} {got}, expected shape {array.shape}")
+
+
+def _unfit(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(f"{path}: {what}", remedy="install the versions that `puffer checkpoints inspect` names")
 
 
 def _find(path: Path, entry: PolicyEntry, host: PluginHost) -> Provided:
