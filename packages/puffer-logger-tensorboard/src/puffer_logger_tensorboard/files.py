@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +12,10 @@ from typing import BinaryIO
 
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
-from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from puffer_core.durable import sync_directory
+from puffer_logger_tensorboard.records import frame, records
 
-_HEADER = struct.Struct("<QI")
-_CHECKSUM_BYTES = 4
 _SUFFIX = ".puffer"
 """Marks our files: others in the directory are left alone."""
 
@@ -32,7 +27,7 @@ class EventFile:
     could not be written (the disk is full) leaves nothing of itself behind: it can be written again.
 
     tensorboard's own EventFileWriter does neither, has a thread that dies of the first error, and imports
-    TensorFlow where it is installed. What is in the file is made by the same `RecordWriter`.
+    TensorFlow where it is installed.
 
     Example:
         >>> import tempfile
@@ -59,9 +54,7 @@ class EventFile:
             OSError: it could not be written; the file is as it was.
         """
         event.wall_time = time.time()
-        record = io.BytesIO()
-        RecordWriter(record).write(event.SerializeToString())
-        left = record.getbuffer()
+        left = memoryview(frame(event.SerializeToString()))
         try:
             while left:
                 left = left[self._file.write(left) :]
@@ -93,32 +86,23 @@ def keep_up_to(directory: Path, last_step: int) -> bool:
     """
     for path in event_files(directory):
         with path.open("rb") as file:
-            records = list(_records(file))
-        kept = [(start, end) for start, end, event in records if event.step <= last_step]
-        if not any(event.HasField("summary") and event.step <= last_step for _, _, event in records):
+            events = list(_events(file))
+        kept = [(start, end) for start, end, event in events if event.step <= last_step]
+        if not any(event.HasField("summary") and event.step <= last_step for _, _, event in events):
             path.unlink()
         elif sum(end - start for start, end in kept) < path.stat().st_size:
             _rewrite(path, kept)
     return bool(event_files(directory))
 
 
-def _records(file: BinaryIO) -> Iterator[tuple[int, int, Event]]:
+def _events(file: BinaryIO) -> Iterator[tuple[int, int, Event]]:
     """Where each event begins and ends, up to the first that is damaged: TensorBoard reads no further either."""
-    start = 0
-    while len(header := file.read(_HEADER.size)) == _HEADER.size:
-        length, checksum = _HEADER.unpack(header)
-        if checksum != masked_crc32c(header[:8]):
-            return
-        body = file.read(length + _CHECKSUM_BYTES)
-        if len(body) < length + _CHECKSUM_BYTES:
-            return
+    for start, end, data in records(file):
         try:
-            event = Event.FromString(body[:length])
+            event = Event.FromString(data)
         except DecodeError:
             return
-        end = start + len(header) + len(body)
         yield start, end, event
-        start = end
 
 
 def _rewrite(path: Path, kept: list[tuple[int, int]]) -> None:
