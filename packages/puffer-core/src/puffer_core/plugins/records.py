@@ -26,6 +26,7 @@ FIRST_PARTY = frozenset(
         "puffer-env-native",
         "puffer-env-pettingzoo",
         "puffer-logger-tensorboard",
+        "puffer-logger-wandb",
         "puffer-policies",
         "puffer-ppo",
         "puffer-testing",
