@@ -27,8 +27,7 @@ def trained(plans: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     host = PluginHost.discover(third_party=False, environ={})
     plans.register(host)
     path = tmp_path_factory.mktemp("runs") / "mine"
-    execute(plans.plan(path, total_steps=24, checkpoint_every=8, keep_last=9) if _keeps() else
-            plans.plan(path, total_steps=24, checkpoint_every=8), host)  # fmt: skip
+    execute(plans.plan(path, total_steps=24, checkpoint_every=8), host)
     return path
 
 
@@ -205,10 +204,3 @@ def test_parameters_that_do_not_fit_the_policy_are_refused(run: Path, host: Any,
     path = save(run / "checkpoints", header, {"policy": Saved(params, "m:Linear")})
     with pytest.raises(CheckpointError, match=said):
         evaluate(path, host=host)
-
-
-def _keeps() -> bool:
-    """Whether training itself removes old checkpoints."""
-    from puffer_core.plan import RunOptions
-
-    return "keep_last" in RunOptions.model_fields

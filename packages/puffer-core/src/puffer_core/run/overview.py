@@ -133,7 +133,10 @@ def overview(path: Path) -> Overview:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds a run. Looks with a shared lock, let go at once; where that cannot be had, it is held."""
+    """Whether a process holds a run: no shared lock, let go at once, can be had.
+
+    Lookers do not disturb each other; a run that starts in the very moment of the look finds it held.
+    """
     try:
         with (path / LOCK).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
