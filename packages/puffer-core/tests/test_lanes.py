@@ -201,19 +201,6 @@ def test_a_state_of_another_number_of_batches_is_refused() -> None:
         halves.load_state_dict(whole.state_dict())
 
 
-def test_a_state_of_version_1_is_lifted() -> None:
-    noise = np.random.default_rng(1)
-    half = collector(1, Clock, rng=noise)
-    rollouts(half, 2)
-    state = half.state_dict()
-    old = {name: value for name, value in state.items() if name not in ("envs", "version")}
-    old |= {"env": state["envs"]["0"], "reset": state["last"]["reset"]}
-    old["last"] = {name: value for name, value in state["last"].items() if name != "reset"}
-    fresh = collector(1, Clock, rng=noise)
-    fresh.load_state_dict(fresh.migrate(old, 1))
-    assert_same(rollouts(fresh, 1), rollouts(collector(1, Clock), 3)[2:])
-
-
 def test_every_step_carries_the_number_of_the_collect_that_acted() -> None:
     versions = [rollout["version"] for rollout in rollouts(collector(2), 3)]
     assert [np.unique(version).tolist() for version in versions] == [[1], [2], [3]]
