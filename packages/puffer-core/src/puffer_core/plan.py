@@ -50,8 +50,22 @@ class RunOptions(BaseModel):
     """Evaluate each time this many steps have passed; 0: only at the end."""
     eval_episodes: int = Field(100, ge=1)
     """Episodes of each evaluation."""
+    target_return: float | None = Field(None, allow_inf_nan=False)
+    """Stop once an evaluation's mean return reaches this; none: train to the end."""
     checkpoint_every: int = Field(0, ge=0)
-    """Save each time this many steps have passed; 0: only at the end."""
+    """Save each time this many steps have passed; 0: by the clock alone."""
+    checkpoint_seconds: float = Field(60.0, ge=0, allow_inf_nan=False)
+    """Save at the end of the first update this long after the last save; 0: by steps alone. The end is always saved."""
+    keep_last: int = Field(3, ge=0)
+    """Keep this many of the latest checkpoints; 0: all."""
+    keep_best: int = Field(1, ge=0)
+    """Keep this many of those with the best evaluations, which are saved too."""
+    keep_every: int = Field(0, ge=0)
+    """Keep the first checkpoint at or after each multiple of this many steps, too; 0: none for that."""
+    stall_seconds: float = Field(600.0, ge=0, allow_inf_nan=False)
+    """Write down where every thread and worker stands if no update ends for this long; 0: never."""
+    resume: Literal["never", "auto"] = "never"
+    """`auto`: go on with the run in the directory of `--run`, if there is one."""
     quiet: bool = False
     """Print nothing but errors and where the run is."""
 
