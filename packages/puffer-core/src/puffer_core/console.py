@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.progress import Frame, Progress, clock, figure
 from puffer_core.run.directory import Run
-from puffer_core.run.loop import Display
+from puffer_core.run.display import Display
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -44,9 +44,9 @@ class EndOnly:
         self._stream: TextIO | None = stream
         self.progress: Progress | None = None
 
-    def start(self, run: RunInfo, total: int) -> None:
+    def start(self, run: RunInfo, total: int, step: int = 0) -> None:
         """Take note of the run."""
-        self.progress = Progress(run, total)
+        self.progress = Progress(run, total, step)
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Take note of an update."""
@@ -98,12 +98,12 @@ class Lines(EndOnly):
         super().__init__(stream)
         self._next = 0.0
 
-    def start(self, run: RunInfo, total: int) -> None:
-        """Say what is trained, and where."""
-        super().start(run, total)
-        self._print(
-            f"training {run.trainer} on {run.source}: {total:,} {run.unit.replace('_', ' ')}, in {run.directory}"
-        )
+    def start(self, run: RunInfo, total: int, step: int = 0) -> None:
+        """Say what is trained, from where on, and where it is kept."""
+        super().start(run, total, step)
+        unit = run.unit.replace("_", " ")
+        begun = f", from step {step:,}" if step else ""
+        self._print(f"training {run.trainer} on {run.source}: {total:,} {unit}{begun}, in {run.directory}")
 
     def note(self, text: str) -> None:
         """One line."""
@@ -136,12 +136,12 @@ class LiveDisplay(EndOnly):
         self._live: Live | None = None
         self._next = 0.0
 
-    def start(self, run: RunInfo, total: int) -> None:
+    def start(self, run: RunInfo, total: int, step: int = 0) -> None:
         """Open the frame."""
         from rich.console import Console
         from rich.live import Live
 
-        super().start(run, total)
+        super().start(run, total, step)
         assert self.progress is not None
         self._live = Live(Frame(self.progress), console=Console(file=self._stream), auto_refresh=False)
         self._live.start()

@@ -67,11 +67,16 @@ class JsonlLogger:
     def artifact(self, step: int, name: str, kind: ArtifactKind, value: Any) -> None:
         """Dropped: a line of JSON has no room for it."""
 
-    def close(self) -> None:
-        """Flush, force to disk, and close."""
+    def sync(self) -> None:
+        """Force what was logged to disk."""
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush, force to disk, and close."""
+        if self._file is not None:
+            self.sync()
             self._file.close()
             self._file = None
 
@@ -124,6 +129,12 @@ class LoggerFanout:
     def artifact(self, step: int, name: str, kind: ArtifactKind, value: Any) -> None:
         """Hand an artifact to every logger."""
         self._each("artifact", step, name, kind, value)
+
+    def sync(self) -> None:
+        """Force `metrics.jsonl` to disk."""
+        for logger in self._loggers.values():
+            if isinstance(logger, JsonlLogger):
+                logger.sync()
 
     def close(self) -> None:
         """Close every logger."""

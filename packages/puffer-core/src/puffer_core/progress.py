@@ -22,9 +22,9 @@ _SHOWN_ELSEWHERE = frozenset({"episode/return_recent", "episode/count"})
 class Progress:
     """What is known of a run: the last value of every metric that is not NaN, and the pace."""
 
-    def __init__(self, run: RunInfo, total: int) -> None:
+    def __init__(self, run: RunInfo, total: int, step: int = 0) -> None:
         self.run, self.total = run, total
-        self.step = 0
+        self.step = self.first = step
         self.metrics: dict[str, float] = {}
         self.returns: list[float] = []
         self.began = self.last = perf_counter()
@@ -46,8 +46,8 @@ class Progress:
 
     @property
     def pace(self) -> float:
-        """Steps a second over the whole run, evaluation and saving included."""
-        return self.step / max(self.seconds, 1e-9)
+        """Steps a second since this process began, evaluation and saving included."""
+        return (self.step - self.first) / max(self.seconds, 1e-9)
 
     @property
     def fraction(self) -> float:

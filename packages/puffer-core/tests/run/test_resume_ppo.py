@@ -14,6 +14,7 @@ from puffer_core.plugins import PluginHost
 from puffer_core.run import persistence
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
+from puffer_core.run.record import RunRecord
 
 pytest.importorskip("puffer_ppo")
 pytest.importorskip("puffer_env_native")
@@ -46,13 +47,13 @@ def test_ppo_goes_on_bit_for_bit(host: PluginHost, tmp_path: Path, env: str) -> 
         advance(trainer, 256)
         with RunDirectory(tmp_path / "r", "ppo", env) as directory:
             (directory.path / "metrics.jsonl").touch()
-            saved = load(persistence.save(first, trainer, directory))
+            saved = load(persistence.save(first, trainer, RunRecord(), directory))
         advance(trainer, 512)
         whole = first.backend.to_numpy(trainer.agent.params)
     assert saved.manifest.resume.bitwise, saved.manifest.resume.reasons
     with context(host, env) as second:
         again = second.trainer()
-        persistence.restore(second, again, saved)
+        persistence.restore(second, again, RunRecord(), saved)
         assert again.progress == 256
         advance(again, 512)
         found = second.backend.to_numpy(again.agent.params)

@@ -26,6 +26,7 @@ from puffer_core.run import persistence
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.loop import execute
+from puffer_core.run.record import RunRecord
 from puffer_core.run.signals import RunStopped
 from puffer_core.specs import BackendSpec, CheckpointableSpec, EnvSpec
 
@@ -95,7 +96,7 @@ def test_evaluations_and_checkpoints_come_when_they_are_due_and_change_nothing(
 def test_the_manifest_says_what_is_needed_to_use_it(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:
     run = execute(plans.plan(tmp_path / "r"), host)
     manifest = load(run.latest).manifest
-    assert set(manifest.components) == {"policy", "trainer", "collector", "streams"}
+    assert set(manifest.components) == {"policy", "trainer", "collector", "streams", "run"}
     assert manifest.policy is not None
     assert manifest.policy.target == "puffer_core_run_parts:Linear"
     assert manifest.policy.config == {"scale": 0.1, "memory": False}
@@ -321,7 +322,7 @@ def test_components_of_plugins_are_saved_and_restored(
     assert saved.manifest.components["counter"].distribution == "puffer-counter"
     saved.states["counter"]["count"] = 7
     with closing(RunContext(plans.plan("unused"), with_counter)) as context:
-        persistence.restore(context, context.trainer(), saved)
+        persistence.restore(context, context.trainer(), RunRecord(), saved)
         counter, _ = context.plugin_components["counter"]
         assert vars(counter)["count"] == 7
 
@@ -351,13 +352,13 @@ def test_half_a_run_restored_elsewhere_ends_as_the_whole(
     half = execute(plans.plan(tmp_path / "half", trainer=trainer, memory=memory, total_steps=32), host)
     with closing(RunContext(plans.plan("unused", trainer=trainer, memory=memory, total_steps=64), host)) as context:
         restored = context.trainer()
-        persistence.restore(context, restored, load(half.latest))
+        persistence.restore(context, restored, RunRecord(), load(half.latest))
         assert restored.progress == 32
         found = params_after(context, restored, 64)
         directory = RunDirectory(tmp_path / "again", "search", "walk")
         with directory:
             (directory.path / "metrics.jsonl").touch()
-            again = persistence.save(context, restored, directory)
+            again = persistence.save(context, restored, RunRecord(), directory)
     assert same_params(whole.latest, again)
     assert found["weight"].tobytes() == load(whole.latest).states["policy"]["weight"].tobytes()
     for name in ("trainer", "collector", "streams"):
@@ -375,10 +376,11 @@ from puffer_core.checkpoint import load
 from puffer_core.plugins import PluginHost
 from puffer_core.run import persistence
 from puffer_core.run.context import RunContext
+from puffer_core.run.record import RunRecord
 host = PluginHost.discover(third_party=False, environ={})
 with closing(RunContext(plans.plan("unused", total_steps=64), host)) as context:
     trainer = context.trainer()
-    persistence.restore(context, trainer, load(Path(sys.argv[2])))
+    persistence.restore(context, trainer, RunRecord(), load(Path(sys.argv[2])))
     while trainer.progress < 64:
         trainer.update()
     print(trainer.params["weight"].tobytes().hex())
@@ -395,7 +397,7 @@ def test_a_new_process_goes_on_bit_for_bit(plans: ModuleType, host: PluginHost, 
 
 def restored(plans: ModuleType, host: PluginHost, saved: Any, **changes: Any) -> None:
     with closing(RunContext(plans.plan("unused", **changes), host)) as context:
-        persistence.restore(context, context.trainer(), saved)
+        persistence.restore(context, context.trainer(), RunRecord(), saved)
 
 
 def test_a_checkpoint_of_another_seed_is_refused(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EVALUATION_ROWS = 64
 """Environments of an evaluation, at most: enough for speed, few enough for memory."""
-_CORE = frozenset({"policy", "trainer", "streams", "collector"})
+_CORE = frozenset({"policy", "trainer", "streams", "collector", "run"})
 
 
 class RunContext:

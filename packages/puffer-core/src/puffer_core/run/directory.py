@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from puffer_core.checkpoint import CHECKPOINTS, completed
-from puffer_core.durable import json_bytes, parse_json, replace_file
+from puffer_core.durable import append_line, json_bytes, parse_json, replace_file
 from puffer_core.errors import CheckpointError, ResourceError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.metrics import METRICS, read_metrics
@@ -26,6 +26,8 @@ from puffer_core.metrics import METRICS, read_metrics
 CONFIG, PLUGINS, LOCK = "config.json", "plugins.json", "run.lock"
 VECTOR = "vector.json"
 """What `--vector.mode auto` became: `config.json` keeps what was asked for, and so holds on another machine."""
+RESUMES = "resumes.jsonl"
+"""A line each time the run was resumed: when, from which checkpoint, what was changed, which versions."""
 WORKERS = "workers.json"
 """Pids of the process that trains and of those that step environments for it, while it does."""
 
@@ -80,6 +82,14 @@ class RunDirectory:
         """Write `vector.json`."""
         replace_file(self.path / VECTOR, json_bytes(dict(choice)))
 
+    def forget_vector(self) -> None:
+        """Remove `vector.json`, which does not hold any more."""
+        (self.path / VECTOR).unlink(missing_ok=True)
+
+    def keep_resume(self, entry: Mapping[str, Any]) -> None:
+        """Add a line to `resumes.jsonl`."""
+        append_line(self.path / RESUMES, json.dumps(entry, sort_keys=True).encode())
+
     def keep_workers(self, pids: Sequence[int]) -> None:
         """Write `workers.json`, if there are other workers than before."""
         if list(pids) != self._workers:
@@ -106,9 +116,32 @@ class RunDirectory:
                 self.path.rmdir()
 
 
+class ExistingRun(RunDirectory):
+    """The directory of a run that is there already, while this process holds it; leaving removes nothing of it.
+
+    Args:
+        path: of the directory.
+
+    Raises:
+        CheckpointError: it does not hold a run.
+        ResourceError: another process holds it, or it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        Run(path)  # nothing is written into a directory that is something else
+        self.path = path
+        self._workers = []
+        self._lock = hold(path)
+
+    def _discard(self) -> None:
+        """Nothing: it was there before."""
+
+
 def _make_empty(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for leftover in path.glob(f".{CONFIG}.*"):  # of a process that was killed before its run began
+            leftover.unlink()
         occupied = any(entry.name != LOCK for entry in path.iterdir())
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"--run {path}: {error.filename} is a file", remedy="name a new directory") from error
@@ -129,7 +162,10 @@ def hold(path: Path) -> IO[str]:
     Raises:
         ResourceError: another process holds it; the message names that process.
     """
-    file = (path / LOCK).open("a+")
+    try:
+        file = (path / LOCK).open("a+")
+    except OSError as error:
+        raise _not_writable(path, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -139,10 +175,20 @@ def hold(path: Path) -> IO[str]:
         raise ResourceError(
             f"{path}: another process writes this run: {holder}", remedy="wait for it to end, or stop it"
         ) from error
-    file.truncate(0)
-    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n")
-    file.flush()
+    try:
+        file.truncate(0)
+        os.write(file.fileno(), (json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n").encode())
+    except OSError as error:
+        file.close()
+        raise _not_writable(path, error) from error
     return file
+
+
+def _not_writable(path: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"{path}: the run's directory cannot be written: {error.strerror}",
+        remedy="make room or make it writable, or copy the run to another place",
+    )
 
 
 @dataclass(frozen=True)

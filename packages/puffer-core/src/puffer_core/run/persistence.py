@@ -22,25 +22,26 @@ from puffer_core.manifest import ComponentEntry, Header, PolicyEntry, ResumeEntr
 from puffer_core.plan import Component
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
+from puffer_core.run.record import RunRecord
 
 DISTRIBUTION = "puffer-core"
 
 
-def save(context: RunContext, trainer: Trainer, directory: RunDirectory) -> Path:
+def save(context: RunContext, trainer: Trainer, record: RunRecord, directory: RunDirectory) -> Path:
     """Write a checkpoint of a run that is between two updates; gives its path.
 
     Raises:
         CheckpointError: a component's state holds something else than arrays and JSON values.
         ResourceError: the disk is full, read-only or gone.
     """
-    components = _saved(context, trainer)
+    components = _saved(context, trainer, record)
     to_numpy = context.backend.to_numpy
     nonfinite = _nonfinite({name: to_numpy(value) for name, value in components["policy"].state.items()})
     header = _header(context, trainer, directory.path.name, nonfinite)
     return checkpoint.save(directory.checkpoints, header, components, to_numpy=to_numpy)
 
 
-def _components(context: RunContext, trainer: Trainer) -> dict[str, tuple[Checkpointable, str, str]]:
+def _components(context: RunContext, trainer: Trainer, record: RunRecord) -> dict[str, tuple[Checkpointable, str, str]]:
     """Everyone who has state, with the distribution and version that provides it."""
     core = (DISTRIBUTION, version(DISTRIBUTION))
     plan = context.plan
@@ -48,6 +49,7 @@ def _components(context: RunContext, trainer: Trainer) -> dict[str, tuple[Checkp
         name: (component, provided.distribution, provided.version)
         for name, (component, provided) in context.plugin_components.items()
     }
+    found["run"] = (record, *core)
     found["trainer"] = (trainer, plan.trainer.distribution, plan.trainer.version)
     if context.collects is not None:
         found["collector"] = (context.collects, *core)
@@ -55,10 +57,10 @@ def _components(context: RunContext, trainer: Trainer) -> dict[str, tuple[Checkp
     return found
 
 
-def _saved(context: RunContext, trainer: Trainer) -> dict[str, Saved]:
+def _saved(context: RunContext, trainer: Trainer, record: RunRecord) -> dict[str, Saved]:
     saved = {
         name: Saved(component.state_dict(), class_name(component), component.STATE_VERSION, distribution, number)
-        for name, (component, distribution, number) in _components(context, trainer).items()
+        for name, (component, distribution, number) in _components(context, trainer, record).items()
     }
     params = saved["trainer"].state.pop("params", None)
     if params is None:
@@ -128,8 +130,8 @@ def _nonfinite(params: dict[str, Any]) -> list[str]:
     return [name for name, value in sorted(params.items()) if not np.isfinite(np.asarray(value)).all()]
 
 
-def restore(context: RunContext, trainer: Trainer, saved: Checkpoint) -> None:
-    """Bring a context and a trainer, both freshly built of the same plan, to where a checkpoint stands.
+def restore(context: RunContext, trainer: Trainer, record: RunRecord, saved: Checkpoint) -> None:
+    """Bring a context, a trainer and a record, all freshly built of the same plan, to where a checkpoint stands.
 
     Raises:
         CheckpointError: it has other components, or states that they do not take.
@@ -138,7 +140,7 @@ def restore(context: RunContext, trainer: Trainer, saved: Checkpoint) -> None:
     states["trainer"] = {**states.get("trainer", {}), "params": states.pop("policy", {})}
     if "collector" in states and context.collects is None:
         context.restore_collector(states.pop("collector"))
-    components = _components(context, trainer)
+    components = _components(context, trainer, record)
     _check_same_components(saved, set(components), set(states))
     for name, (component, _, _) in components.items():  # the streams come last: nothing may draw from them afterwards
         entry = saved.manifest.components[name]
