@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from puffer_core import checkpoint
-from puffer_core.checkpoint import LATEST, MANIFEST, Saved, completed, is_sound, load, save
+from puffer_core.checkpoint import LATEST, MANIFEST, Saved, VersionError, completed, is_sound, load, save
 from puffer_core.errors import CheckpointError, ResourceError
 from puffer_core.manifest import Header, Manifest, ResumeEntry, sealed
 
@@ -157,6 +157,21 @@ def test_steps_decide_the_order(tmp_path: Path) -> None:
         "step-1000000000000",
     ]
     assert completed(tmp_path / "nowhere") == []
+
+
+def test_a_directory_renamed_to_another_step_is_refused(saved: Path) -> None:
+    renamed = saved.rename(saved.with_name("step-000000000099"))
+    with pytest.raises(CheckpointError, match="its manifest is of step"):
+        load(renamed)
+    assert not is_sound(renamed)
+
+
+def test_another_format_version_names_what_to_install(saved: Path) -> None:
+    said = json.loads((saved / MANIFEST).read_bytes()) | {"version": 2, "runtime": {"puffer-core": "9.1"}}
+    (saved / MANIFEST).write_text(json.dumps(said))
+    with pytest.raises(VersionError, match="format version 2") as refused:
+        load(saved)
+    assert refused.value.remedy == "install puffer-core 9.1, which wrote it, or a newer one"
 
 
 def test_a_sound_checkpoint_of_the_same_step_is_kept(saved: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from puffer_core.contracts.checkpointable import State
-from puffer_core.durable import parse_json, replace_file, sync_directory, write_file
+from puffer_core.digests import Digests
+from puffer_core.durable import make_directory, parse_json, replace_file, sync_directory, write_file
 from puffer_core.errors import CheckpointError, ResourceError
 from puffer_core.manifest import FORMAT, VERSION, ComponentEntry, FileEntry, Header, Manifest, is_as_sealed, sealed
-from puffer_core.statefile import decode, encode
+from puffer_core.statefile import decode, encoded
 
 MANIFEST = "manifest.json"
 LATEST = "LATEST"
@@ -31,6 +32,7 @@ CHECKPOINTS = "checkpoints"
 _LARGEST_MANIFEST = 64 << 20
 _COMPONENT = re.compile(r"[a-z][a-z0-9_.-]*", re.ASCII)
 _STEP = re.compile(r"step-(\d{12,})", re.ASCII)
+_ASIDE = ".old"
 
 
 class VersionError(CheckpointError):
@@ -68,17 +70,24 @@ def step_name(step: int) -> str:
 
 
 def save(
-    directory: Path, header: Header, components: Mapping[str, Saved], *, to_numpy: Callable[[Any], Any] = np.asarray
+    directory: Path,
+    header: Header,
+    components: Mapping[str, Saved],
+    *,
+    to_numpy: Callable[[Any], Any] = np.asarray,
+    replace: bool = False,
 ) -> Path:
     """Write a checkpoint into a run's `checkpoints` directory; on return it is durable.
 
-    A sound checkpoint of the same step is kept as it is; a damaged one is replaced.
+    Arrays are written from where they lie: nobody may change them meanwhile. A damaged checkpoint of the same step is
+    replaced.
 
     Args:
-        directory: of the run's checkpoints; made if need be.
+        directory: of the run's checkpoints; made if need be, in a directory that is there.
         header: what the run says of it.
         components: by name, lower case letters, digits, `_`, `.` and `-`.
         to_numpy: makes NumPy arrays of the engine's.
+        replace: replace a sound checkpoint of the same step too, which is kept as it is otherwise.
 
     Raises:
         CheckpointError: a state holds something that is neither an array nor a JSON value.
@@ -95,31 +104,45 @@ def save(
         {'n': 3}
     """
     files, entries = _encode(components, to_numpy)
-    listing = {name: FileEntry(size=len(data), sha256=_digest(data)) for name, data in files.items()}
-    manifest = Manifest(**dict(header), files=listing, components=entries)
-    files[MANIFEST] = sealed(manifest)
     target = directory / step_name(header.step)
-    if target.exists() and is_sound(target):
-        return target
     temporary = directory / f".{target.name}.{os.getpid()}"
     try:
-        _write(temporary, files)
-        _put(temporary, target)
-        replace_file(directory / LATEST, f"{target.name}\n".encode())
+        if replace or not is_sound(target):
+            _write(temporary, files, header, entries)
+            _put(temporary, target)
+        sync_directory(directory)
+        point_at(directory, target)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        needed = sum(map(len, files.values()))
+        needed = sum(len(part) for parts in files.values() for part in parts)
         raise ResourceError(
-            f"{target}: the checkpoint ({needed:,} bytes) could not be written: {error.strerror or error}",
+            f"{target}: the checkpoint could not be written: {error.strerror or error}; {_room(directory, needed)}",
             remedy="make room or make the place writable; older checkpoints of the run are untouched",
         ) from error
     return target
 
 
+def point_at(directory: Path, latest: Path) -> None:
+    """Make `LATEST` of a `checkpoints` directory name a checkpoint, and that durable."""
+    text = f"{latest.name}\n".encode()
+    path = directory / LATEST
+    if not path.is_file() or path.read_bytes() != text:
+        replace_file(path, text)
+
+
+def _room(directory: Path, needed: int) -> str:
+    """The bytes that a checkpoint takes, and those that there are."""
+    try:
+        return f"it needs {needed:,} bytes, {shutil.disk_usage(directory.parent).free:,} are free"
+    except OSError as error:
+        return f"it needs {needed:,} bytes, and {directory.parent} cannot be looked at: {error.strerror or error}"
+
+
 def _encode(
     components: Mapping[str, Saved], to_numpy: Callable[[Any], Any]
-) -> tuple[dict[str, bytes], dict[str, ComponentEntry]]:
-    files: dict[str, bytes] = {}
+) -> tuple[dict[str, list[bytes | memoryview]], dict[str, ComponentEntry]]:
+    """The files of all components, in parts, and what the manifest says of each component."""
+    files: dict[str, list[bytes | memoryview]] = {}
     entries: dict[str, ComponentEntry] = {}
     for name, saved in components.items():
         if not _COMPONENT.fullmatch(name) or f"{name}.json" == MANIFEST:
@@ -127,10 +150,10 @@ def _encode(
                 f"a component cannot be called {name!r}: lower case letters, digits, '_', '.' and '-'"
             )
         try:
-            encoded = encode(saved.state, to_numpy)
+            parts = encoded(saved.state, to_numpy)
         except CheckpointError as error:
             raise CheckpointError(f"{name} ({saved.type}) cannot be saved: {error}") from error
-        own = {name + suffix: data for suffix, data in encoded.items()}
+        own = {name + suffix: data for suffix, data in parts.items()}
         files |= own
         entries[name] = ComponentEntry(
             type=saved.type,
@@ -142,18 +165,29 @@ def _encode(
     return files, entries
 
 
-def _write(temporary: Path, files: Mapping[str, bytes]) -> None:
-    temporary.parent.mkdir(parents=True, exist_ok=True)
+def _write(
+    temporary: Path,
+    files: Mapping[str, Sequence[bytes | memoryview]],
+    header: Header,
+    entries: Mapping[str, ComponentEntry],
+) -> None:
+    """Write a whole checkpoint; hashing takes longer than writing, and goes on beside it."""
+    make_directory(temporary.parent)
     remove_leftovers(temporary.parent)
     temporary.mkdir()
-    for name in sorted(files, key=lambda name: name == MANIFEST):
-        write_file(temporary / name, files[name])
+    with Digests() as digests:
+        for name in sorted(files):
+            digests.begin(name, files[name])
+            write_file(temporary / name, *files[name])
+        listing = {name: FileEntry(size=size, sha256=digest) for name, (size, digest) in digests.ended().items()}
+    manifest = Manifest(**dict(header), files=listing, components=dict(entries))
+    write_file(temporary / MANIFEST, sealed(manifest))
     sync_directory(temporary)
 
 
 def _put(temporary: Path, target: Path) -> None:
-    """Rename into place; a damaged checkpoint of that name is moved aside first."""
-    aside = temporary.with_name(temporary.name + ".old")
+    """Rename into place; what has that name is moved aside first, and comes back if a crash is in between."""
+    aside = temporary.with_name(temporary.name + _ASIDE)
     if target.exists():
         target.replace(aside)
     temporary.replace(target)
@@ -202,11 +236,7 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise _refused(path, f"{MANIFEST} does not describe a checkpoint of this program")
     if raw.get("version") != VERSION:
-        given = raw.get("version")
-        raise VersionError(
-            f"{path}: the checkpoint has format version {given!r}, this program reads version {VERSION}",
-            remedy="install the puffer-core that wrote it, or a newer one",
-        )
+        raise _of_another_version(path, raw)
     try:
         manifest = Manifest.model_validate(raw)
     except ValidationError as error:
@@ -215,8 +245,20 @@ def read_manifest(path: Path) -> Manifest:
         raise _refused(path, f"{MANIFEST} is wrong{f' at {where}' if where else ''}: {first['msg']}") from error
     if not is_as_sealed(data, manifest.checksum):
         raise _refused(path, f"{MANIFEST} is damaged: its checksum is not that of its text")
+    if step_of(path) not in (None, manifest.step):
+        raise _refused(path, f"its manifest is of step {manifest.step:,}, so its directory was renamed")
     _check_files(path, manifest)
     return manifest
+
+
+def _of_another_version(path: Path, raw: dict[str, Any]) -> VersionError:
+    runtime = raw.get("runtime")
+    wrote = runtime.get("puffer-core") if isinstance(runtime, dict) else None
+    which = f"puffer-core {wrote}, which" if isinstance(wrote, str) else "the puffer-core that"
+    return VersionError(
+        f"{path}: the checkpoint has format version {raw.get('version')!r}, this program reads version {VERSION}",
+        remedy=f"install {which} wrote it, or a newer one",
+    )
 
 
 def _manifest_bytes(path: Path) -> bytes:
@@ -295,9 +337,19 @@ def completed(directory: Path) -> list[Path]:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what saves that never ended left behind. Only the holder of the run's lock may."""
-    for path in directory.glob(".step-*"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Remove what saves that never ended left behind. Only the holder of the run's lock may.
+
+    A checkpoint that was moved aside for a new one of its step comes back where the new one did not take its place.
+    """
+    for path in directory.glob(f".step-*{_ASIDE}"):
+        target = directory / path.name[1:].partition(".")[0]
+        if not target.exists():
+            path.replace(target)
+    for path in (*directory.glob(".step-*"), *directory.glob(f".{LATEST}.*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _digest(data: bytes) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a new file and force it to disk."""
+def write_file(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a new file, one part after another, and force it to disk; its directory's entry is not."""
     with path.open("xb") as file:
-        file.write(data)
+        for part in parts:
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
 
@@ -25,6 +26,17 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory, if there is none, in one that is there; on return a power loss does not undo it.
+
+    Raises:
+        FileNotFoundError: its parent is not there.
+    """
+    if not path.is_dir():
+        path.mkdir(exist_ok=True)
+        sync_directory(path.parent)
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Give `path` new content in one step: a reader, or a crash, finds the old or the new, never half."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -35,6 +47,20 @@ def replace_file(path: Path, data: bytes) -> None:
     finally:
         beside.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line to a file and force it to disk; one that a crash cut short before is ended first."""
+    new = not path.exists()
+    with path.open("a+b") as file:
+        if size := file.seek(0, os.SEEK_END):
+            file.seek(size - 1)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_directory(path.parent)
 
 
 def json_bytes(value: Any) -> bytes:

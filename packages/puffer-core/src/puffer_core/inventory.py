@@ -67,9 +67,6 @@ def look(path: Path) -> Found:
         manifest = read_manifest(path)
     except CheckpointError as error:
         return replace(found, condition=_condition(error), error=error)
-    if step_of(path) not in (None, manifest.step):
-        renamed = CheckpointError(f"{path}: its manifest is of step {manifest.step:,}, so its directory was renamed")
-        return replace(found, condition="damaged", error=renamed)
     return replace(found, step=manifest.step, manifest=manifest)
 
 

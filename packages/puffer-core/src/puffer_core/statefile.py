@@ -6,6 +6,7 @@ joined by `/` (`~` and `/` within a key are `~0` and `~1`, as in JSON pointers, 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,9 +18,12 @@ from puffer_core.durable import json_bytes, parse_json
 from puffer_core.errors import CheckpointError
 
 ARRAY, FLOAT = "$array", "$float"
-_DTYPES = frozenset(
-    {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"}
-)
+_DTYPES = {
+    "uint64": "U64", "int64": "I64", "float64": "F64", "float32": "F32", "uint32": "U32", "int32": "I32",
+    "float16": "F16", "uint16": "U16", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+"""NumPy's names and those of safetensors, in the order in which that library writes arrays: the largest items first."""
+_RESERVED = "__metadata__"
 
 
 def encode(state: State, to_numpy: Callable[[Any], Any] = np.asarray) -> dict[str, bytes]:
@@ -39,13 +43,46 @@ def encode(state: State, to_numpy: Callable[[Any], Any] = np.asarray) -> dict[st
         >>> decode(files)["net"]["w"].tolist()
         [1.0, 1.0]
     """
-    from safetensors.numpy import save
+    return {suffix: b"".join(parts) for suffix, parts in encoded(state, to_numpy).items()}
 
+
+def encoded(state: State, to_numpy: Callable[[Any], Any] = np.asarray) -> dict[str, list[bytes | memoryview]]:
+    """As `encode`, but each file in parts, which are views of the state's own arrays: nothing large is copied.
+
+    Example:
+        >>> weight = np.ones(2, np.float32)
+        >>> parts = encoded({"w": weight})[".safetensors"]
+        >>> weight[0] = 3.0
+        >>> decode({".json": b'{"w": {"$array": "w"}}', ".safetensors": b"".join(parts)})["w"].tolist()
+        [3.0, 1.0]
+    """
     tensors: dict[str, np.ndarray[Any, Any]] = {}
-    files = {".json": json_bytes(_split(state, "", tensors, to_numpy))}
+    files: dict[str, list[bytes | memoryview]] = {".json": [json_bytes(_split(state, "", tensors, to_numpy))]}
     if tensors:
-        files[".safetensors"] = save(tensors)
+        files[".safetensors"] = _safetensors(tensors)
     return files
+
+
+def _safetensors(tensors: Mapping[str, np.ndarray[Any, Any]]) -> list[bytes | memoryview]:
+    """A safetensors file in parts, byte for byte as that library writes it, which cannot do so without copies.
+
+    https://huggingface.co/docs/safetensors: size of the header, header in JSON, then the arrays back to back.
+    """
+    kinds = list(_DTYPES)
+    names = sorted(tensors, key=lambda name: (kinds.index(tensors[name].dtype.name), name))
+    header, end = {}, 0
+    for name in names:
+        array = tensors[name]
+        start, end = end, end + array.nbytes
+        shape = list(array.shape)
+        header[name] = {"dtype": _DTYPES[array.dtype.name], "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little") + text, *(_bytes(tensors[name]) for name in names if tensors[name].size)]
+
+
+def _bytes(array: np.ndarray[Any, Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _split(value: Any, path: str, tensors: dict[str, np.ndarray[Any, Any]], to_numpy: Callable[[Any], Any]) -> Any:
@@ -63,7 +100,9 @@ def _split(value: Any, path: str, tensors: dict[str, np.ndarray[Any, Any]], to_n
     array = value if isinstance(value, np.ndarray) else np.asarray(to_numpy(value))
     if array.dtype.name not in _DTYPES:
         raise CheckpointError(f"{path}: arrays of dtype {array.dtype} cannot be saved; give plain numbers or booleans")
-    tensors[path] = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    if path == _RESERVED:
+        raise CheckpointError(f"{path}: an array cannot have this name, which safetensors keeps for itself")
+    tensors[path] = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     return {ARRAY: path}
 
 

@@ -24,6 +24,7 @@ from puffer_core.plugins import PluginHost
 
 _TYPED = Origin("flag")
 """Of the source that stands in the command without a flag."""
+_RECORDED = Origin("file", "config.json")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -64,7 +65,8 @@ def resolve(
         puffer_core.errors.UsageError: --seed: got -1, expected an integer >= 0 and < 2**63
         `puffer train ppo --help` lists the options.
     """
-    layers = _layers(source, argv, overrides, file, environ)
+    named, given = _given(source, argv, overrides)
+    layers = [read_file(file if named is None else named), read_environ(environ), *given]
     parts = find_parts(host, trainer, layers)
     if not parts.source.name:
         raise source_missing(host, parts.trainer_spec)
@@ -75,12 +77,24 @@ def resolve(
     return _plan(trainer, parts, settings)
 
 
-def plan_of(host: PluginHost, tree: Mapping[str, Any]) -> RunPlan:
-    """The plan that a `config.json` was written from, whatever files and variables there are now.
+def plan_of(
+    host: PluginHost,
+    tree: Mapping[str, Any],
+    source: str | None = None,
+    *,
+    argv: Sequence[str] = (),
+    overrides: Mapping[str, Any] = _NOTHING,
+) -> RunPlan:
+    """The plan that a `config.json` was written from, with what `argv` and the rest change in it.
+
+    `puffer.toml` and variables of the environment play no part; a file that `--config` in `argv` names does.
 
     Args:
         host: knows what is installed.
         tree: `RunPlan.tree`, as the file has it.
+        source: env id or dataset, as in `resolve`.
+        argv: flags, as in `resolve`.
+        overrides: nested settings, likewise.
 
     Raises:
         UsageError: it is not of this form, or names components that are not installed or have other options now.
@@ -89,21 +103,19 @@ def plan_of(host: PluginHost, tree: Mapping[str, Any]) -> RunPlan:
     trainer = tree.get("trainer")
     if not isinstance(trainer, str):
         raise UsageError(f"trainer: got {show(trainer)}, expected the name of a trainer")
-    layers = [read_arguments(tree)]
+    file, given = _given(source, argv, overrides)
+    recorded = Layer(_RECORDED, data=read_arguments(tree).data)
+    layers = [recorded, *([read_file(file)] if file is not None else []), *given]
     parts = find_parts(host, trainer, layers)
     if not parts.source.name:
         raise source_missing(host, parts.trainer_spec)
-    return _plan(trainer, parts, collect(layers, parts.root, {}))
+    settings = collect(layers, parts.root, parts.stale())
+    _check_surplus(settings, parts)
+    return _plan(trainer, parts, settings)
 
 
-def _layers(
-    source: str | None,
-    argv: Sequence[str],
-    overrides: Mapping[str, Any],
-    file: str | Path | None,
-    environ: Mapping[str, str],
-) -> list[Layer]:
-    """What was set, lowest first; the last layer is the source that was named without a key."""
+def _given(source: str | None, argv: Sequence[str], overrides: Mapping[str, Any]) -> tuple[str | None, list[Layer]]:
+    """The file that `--config` names, and what a call sets, lowest first; the last is the source without a key."""
     leading, flags = read_argv(argv)
     given = {text.name: text for text in flags.texts}
     texts = tuple(text for text in flags.texts if text.name != "config")
@@ -116,13 +128,12 @@ def _layers(
         if leading and text.name in ("env", "env.name", "source"):
             raise UsageError(f"{text.origin.place}: got {text.first!r} beside {leading[0]!r}, expected one of them")
     top = {"source": source or next(iter(leading), "")}
-    return [
-        read_file(given["config"].first if "config" in given else file),
-        read_environ(environ),
+    layers = [
         Layer(flags.origin, texts=texts),
         read_arguments(overrides),
         Layer(_TYPED, data=top if top["source"] else {}),
     ]
+    return given["config"].first if "config" in given else None, layers
 
 
 def _check_surplus(settings: Settings, parts: Parts) -> None:

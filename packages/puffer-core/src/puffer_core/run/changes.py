@@ -44,11 +44,7 @@ class Change:
 
     def __str__(self) -> str:
         """Both, in words."""
-        return f"{_words(self.old)} in the run, {_words(self.new)} now"
-
-
-def _words(value: Any) -> str:
-    return "not there" if value is None else show(value)
+        return f"{show(self.old)} in the run, {show(self.new)} now"
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Change]:
