@@ -269,6 +269,19 @@ def test_an_env_that_breaks_its_interface_is_named(step: Any, message: str) -> N
             vector.step(np.zeros(2, np.int64), 1)
 
 
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_an_error_that_cannot_be_shown_is_still_named() -> None:
+    def step(*_: Any) -> Any:
+        raise UnprintableError
+
+    with pytest.raises(EnvError, match=r"in step, seed \d+: UnprintableError: \(its message cannot be shown\)"):
+        played(unlike(step=step), 1)
+
+
 def test_an_error_of_the_reset_within_a_step_says_reset() -> None:
     def reset(self: Scripted, seed: int | None = None, options: Any = None) -> Any:
         if seed is None:

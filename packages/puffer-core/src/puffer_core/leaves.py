@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 
 from puffer_core.errors import ShapeError, UnsupportedError
+from puffer_core.quoting import value_text
 
 Kind: TypeAlias = Literal["box", "discrete", "multi_discrete", "multi_binary"]
 
@@ -174,8 +175,8 @@ def described(value: Any) -> str:
     """
     if isinstance(value, np.ndarray):
         return f"{value.dtype} array of shape {value.shape}"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}... ({type(value).__name__})"
+    text = value_text(value, longest=80)
+    return f"{text} ({type(value).__name__})" if text.endswith("...") else text
 
 
 def _remedy(path: tuple[str, ...]) -> str:

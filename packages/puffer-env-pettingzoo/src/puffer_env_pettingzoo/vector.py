@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -10,16 +11,15 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
-from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
-from puffer_core.vector import environment_seed
+from puffer_core.errors import EnvError, PufferError, UnsupportedError
+from puffer_core.vector import checks, environment_seed
+from puffer_core.vector.checks import FAULTS
 from puffer_env_pettingzoo.description import describe
 from puffer_env_pettingzoo.errors import BrokenEnvError
 from puffer_env_pettingzoo.game import Game
 from puffer_env_pettingzoo.team import Team, TeamEnv
 
 __all__ = ["AgentsVectorEnv", "TeamEnv"]
-
-_FAULTS = (Exception, SystemExit)  # SystemExit too: an env must not be able to end the run silently
 
 
 class AgentsVectorEnv:
@@ -85,9 +85,8 @@ class AgentsVectorEnv:
         Raises:
             ShapeError: they have not this env's rows.
         """
-        rows, agents = buffers.reward.shape[1], len(self._team.role)
-        if rows != self.spec.rows:
-            raise ShapeError(f"{self._id} has {self.spec.rows} rows, the buffers have {rows}")
+        checks.check_rows(self._id, self.spec.rows, buffers)
+        agents = len(self._team.role)
         for i, game in enumerate(self._games):
             game.bind(buffers.part(slice(i * agents, (i + 1) * agents), slice(i, i + 1)))
         self._slots = buffers.slots
@@ -98,14 +97,14 @@ class AgentsVectorEnv:
         Raises:
             EnvError: an environment raised, has no agents, or gave what does not fit.
         """
-        self._check_slot(0)
+        checks.check_slot(self._id, 0, self._slots)
         self._infos = None
         self._first = first
         self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         for i, game in enumerate(self._games):
             try:
                 game.reset(self._seeds[i], 0)  # type: ignore[arg-type]
-            except _FAULTS as error:
+            except FAULTS as error:
                 self._fail(i, game.phase, error)
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
@@ -125,14 +124,14 @@ class AgentsVectorEnv:
 
     def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
         """Do the whole step: nothing here could go on in the background."""
-        self._check_slot(slot, first=1)
-        actions = self._own_actions(action)
+        checks.check_slot(self._id, slot, self._slots, 1)
+        actions = checks.own_actions(self._id, action, self.spec.action, self.spec.rows)
         agents = len(self._team.role)
         said: list[tuple[int, Mapping[str, Any]]] = []
         for i, game in enumerate(self._games):
             try:
                 infos = game.step(actions[i * agents : (i + 1) * agents], slot)
-            except _FAULTS as error:
+            except FAULTS as error:
                 self._fail(i, game.phase, error)
             said += [(i * agents + row, info) for row, info in infos]
         self._infos = said
@@ -144,9 +143,7 @@ class AgentsVectorEnv:
             UsageError: nothing was sent.
         """
         infos, self._infos = self._infos, None
-        if infos is None:
-            raise UsageError(f"{self._id}: recv without a send before it")
-        return infos
+        return checks.sent(self._id, infos)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
         """A picture of environment 0, if it was made with `render_mode="rgb_array"`.
@@ -157,9 +154,7 @@ class AgentsVectorEnv:
         env = self._envs[0]
         silent = getattr(getattr(env, "unwrapped", env), "render_mode", "unknown") is None  # it would warn
         picture = None if silent else self._guarded(0, "render", env.render)
-        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
-            raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
-        return np.ascontiguousarray(picture, np.uint8)
+        return checks.picture_of(self._id, picture)
 
     def snapshot(self) -> State:
         """Not possible: PettingZoo's interface gives no access to an env's whole state."""
@@ -177,47 +172,18 @@ class AgentsVectorEnv:
         """
         envs, self._envs = self._envs, []
         self._slots = 0
-        failed: EnvError | None = None
-        for i, env in enumerate(envs):
-            try:
-                self._guarded(i, "close", env.close)
-            except EnvError as error:
-                failed = failed or error
-        if failed:
-            raise failed
-
-    def _check_slot(self, slot: int, *, first: int = 0) -> None:
-        if not self._slots:
-            raise UsageError(f"{self._id}: reset or step before bind, or after close")
-        if not first <= slot < self._slots:
-            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{self._slots - 1} as bound")
-
-    def _own_actions(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """A copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
-        layout = self.spec.action
-        loses = action.dtype.kind == "f" != layout.dtype.kind
-        if loses or action.shape != (self.spec.rows, *layout.shape):
-            raise ShapeError(
-                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} "
-                f"{(self.spec.rows, *layout.shape)}"
-            )
-        return action.astype(layout.dtype)
+        checks.close_all(partial(self._guarded, i, "close", env.close) for i, env in enumerate(envs))
 
     def _guarded(self, i: int, phase: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except _FAULTS as error:
+        except FAULTS as error:
             self._fail(i, phase, error)
 
     def _fail(self, i: int, phase: str, error: BaseException) -> NoReturn:
         """Say which environment failed, when, how it was seeded and why; what is already said passes through."""
         if isinstance(error, PufferError) and not isinstance(error, EnvError):
             raise error
-        what = error.message if isinstance(error, EnvError) else f"{type(error).__name__}: {error}"
-        seed = self._seeds[i]
-        seeded = "" if seed is None else f", seed {seed}"
-        raise EnvError(
-            f"{self._id}: environment {self._first + i} failed in {phase}{seeded}: "
-            f"{error if isinstance(error, BrokenEnvError) else what}",
-            remedy="" if seed is None else f"to see it alone: make one such env and call reset(seed={seed})",
-        ) from error
+        what = str(error) if isinstance(error, BrokenEnvError) else checks.why(error)
+        who, seed = f"environment {self._first + i}", self._seeds[i]
+        raise checks.env_error(self._id, who, phase, what, seed=seed, alone=True) from error

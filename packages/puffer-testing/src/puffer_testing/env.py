@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -115,9 +114,9 @@ class EnvConformance:
             for _ in range(min(self.steps, 50)):
                 if player.slot == player.buffers.slots - 1:  # the next step wraps first
                     player.run(1)
-                before = {name: array.copy() for name, array in _arrays(player.buffers).items()}
+                before = {name: array.copy() for name, array in player.buffers.arrays().items()}
                 player.run(1)
-                for name, array in _arrays(player.buffers).items():
+                for name, array in player.buffers.arrays().items():
                     others = np.arange(len(array)) != player.slot
                     unchanged = array[others].tobytes() == before[name][others].tobytes()
                     assert unchanged, f"the step that writes slot {player.slot} changed {name} of another slot"
@@ -128,10 +127,10 @@ class EnvConformance:
             whole = EnvBuffers.allocate(larger.spec, 4)
         rows = len(whole.reward[0]) // 3
         part = whole.part(slice(rows, 2 * rows), slice(2, 4))
-        before = {name: array.copy() for name, array in _arrays(whole).items()}
+        before = {name: array.copy() for name, array in whole.arrays().items()}
         within = self._played(2, buffers=part)
         _same(alone, within, "bound to a part of larger buffers, it plays differently")
-        for name, array in _arrays(whole).items():
+        for name, array in whole.arrays().items():
             width = array.shape[1] // 3
             for outer in (slice(0, width), slice(2 * width, None)):
                 unchanged = array[:, outer].tobytes() == before[name][:, outer].tobytes()
@@ -278,12 +277,12 @@ class EnvConformance:
                 return
             state = _copied(player.env.snapshot())
             generators = [rng.bit_generator.state for rng in player.rngs]
-            seen = {name: array[player.slot].copy() for name, array in _arrays(player.buffers).items()}
+            seen = {name: array[player.slot].copy() for name, array in player.buffers.arrays().items()}
             expected = player.run(self.steps)
             for name, restored in (("used", player), ("new", other)):
                 for rng, generator in zip(restored.rngs, generators, strict=True):
                     rng.bit_generator.state = generator
-                for buffer, array in _arrays(restored.buffers).items():
+                for buffer, array in restored.buffers.arrays().items():
                     array[restored.slot] = seen[buffer]
                 restored.env.restore(_copied(state))
                 played = restored.run(self.steps)
@@ -296,15 +295,10 @@ class EnvConformance:
         env.close()
 
 
-def _arrays(buffers: EnvBuffers) -> dict[str, np.ndarray[Any, Any]]:
-    named = {f.name: getattr(buffers, f.name) for f in fields(buffers)}
-    return {name: array for name, array in named.items() if array is not None}
-
-
 def _filled(env: VectorEnv, byte: int) -> EnvBuffers:
     """Buffers full of one byte (flags: True for any but 0), but active."""
     buffers = EnvBuffers.allocate(env.spec, 4)
-    for name, array in _arrays(buffers).items():
+    for name, array in buffers.arrays().items():
         if name != "active":
             array.view(np.uint8)[...] = min(byte, 1) if array.dtype == np.bool_ else byte
     return buffers

@@ -155,20 +155,22 @@ class EnvBuffers:
         """Number of slots, T+1 for rollouts of T steps."""
         return len(self.reward)
 
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "slots ..."]]:
+        """The arrays that there are, by name."""
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: array for name, array in named.items() if array is not None}
+
     def part(self, rows: slice, envs: slice) -> EnvBuffers:
         """The same slots, narrowed to some rows and environments: what one worker writes."""
-        views = {f.name: getattr(self, f.name) for f in fields(self)}
         narrowed: dict[str, Any] = {
-            name: None if array is None else array[:, envs if name.endswith("global_state") else rows]
-            for name, array in views.items()
+            name: array[:, envs if name.endswith("global_state") else rows] for name, array in self.arrays().items()
         }
         return replace(self, **narrowed)
 
     def wrap(self) -> None:
         """Copy the last slot into slot 0, where the next rollout goes on."""
-        for f in fields(self):
-            array = getattr(self, f.name)
-            if array is not None and not f.name.startswith("final_"):
+        for name, array in self.arrays().items():
+            if not name.startswith("final_"):
                 array[0] = array[-1]
 
 

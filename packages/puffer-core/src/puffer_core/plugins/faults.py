@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from puffer_core.quoting import error_text
+
 _OURS = (
     "importlib",
     "importlib_metadata",
@@ -22,12 +24,7 @@ def describe(error: BaseException) -> str:
         >>> describe(ValueError("two\nlines"))
         'ValueError: two lines'
     """
-    try:
-        message = str(error)
-    except Exception:  # noqa: BLE001 - a hostile __str__ must not hide the error
-        message = "(its message cannot be shown)"
-    kind = type(error).__name__
-    return one_line(f"{kind}: {message}" if message else kind) + _place(error)
+    return one_line(error_text(error)) + _place(error)
 
 
 def one_line(text: str) -> str:

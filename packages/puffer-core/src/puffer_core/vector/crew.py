@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -269,7 +268,7 @@ class Crew:
         assert self._buffers is not None
         assert self._action is not None
         part = self._buffers.part(member.share.rows, member.share.envs)
-        fds, forms = describe({**_arrays(part), "@action": self._action[member.share.rows]})
+        fds, forms = describe({**part.arrays(), "@action": self._action[member.share.rows]})
         return {"fds": fds, "arrays": forms}
 
     def _resetting(self, member: Member) -> dict[str, Any]:
@@ -319,7 +318,7 @@ class Crew:
 @contextmanager
 def _first_slot_moved(part: EnvBuffers, slot: int) -> Iterator[None]:
     """What is written into slot 0 meanwhile ends in `slot`; every other slot is then as it was."""
-    arrays = _arrays(part)
+    arrays = part.arrays()
     before = {name: array[0].copy() for name, array in arrays.items()}
     active = part.active.copy()  # `bind` may set all of it
     try:
@@ -341,8 +340,3 @@ def _nothing_more(_: Member) -> dict[str, Any]:
 
 def _nothing() -> None:
     pass
-
-
-def _arrays(buffers: EnvBuffers) -> dict[str, np.ndarray[Any, Any]]:
-    named = {f.name: getattr(buffers, f.name) for f in fields(buffers)}
-    return {name: array for name, array in named.items() if array is not None}

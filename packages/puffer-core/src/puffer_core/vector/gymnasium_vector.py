@@ -14,18 +14,18 @@ from jaxtyping import Shaped, UInt8
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.quoting import value_text
+from puffer_core.vector import checks
 from puffer_core.vector.autoreset import Batch, Restart, restart_of, time_limit
 from puffer_core.vector.batch_rows import BatchSlot, BatchWriter, batch_slots, batched, sparse
+from puffer_core.vector.checks import FAULTS
 from puffer_core.vector.columns import RowError
 from puffer_core.vector.making import layout_of
 from puffer_core.vector.masks import KEY, shown
-from puffer_core.vector.plain import described, text
 from puffer_core.vector.serial import environment_seed
 
 Said: TypeAlias = list[tuple[int, Mapping[str, Any]]]
 """Infos as (row, dict)."""
-
-_FAULTS = (Exception, SystemExit)
 
 
 class GymnasiumVectorEnv:
@@ -111,9 +111,7 @@ class GymnasiumVectorEnv:
         Raises:
             ShapeError: they have not this env's rows.
         """
-        rows = buffers.reward.shape[1]
-        if rows != self._num_envs:
-            raise ShapeError(f"{self._id} has {self._num_envs} rows, the buffers have {rows}")
+        checks.check_rows(self._id, self._num_envs, buffers)
         buffers.active[...] = True
         self._slots = batch_slots(buffers, self.spec.observation)
 
@@ -158,11 +156,12 @@ class GymnasiumVectorEnv:
     def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
         """Start a step: in the workers of an AsyncVectorEnv it goes on by itself, others do all of it here."""
         self._slot(slot, first=1)
-        env, actions = self._open, batched(self.spec.action, self._own_actions(action))
+        env, layout = self._open, self.spec.action
+        actions = batched(layout, checks.own_actions(self._id, action, layout, self._num_envs))
         begin = env.step_async if type(env) is AsyncVectorEnv else env.step
         try:
             self._pending = slot, begin(actions)
-        except _FAULTS as error:
+        except FAULTS as error:
             self._fail("step", error)
 
     def recv(self) -> Infos:
@@ -172,20 +171,18 @@ class GymnasiumVectorEnv:
             UsageError: nothing was sent.
             EnvError: as `step`.
         """
-        if self._pending is None:
-            raise UsageError(f"{self._id}: recv without a send before it")
-        (slot, outcome), self._pending = self._pending, None
+        (slot, outcome), self._pending = checks.sent(self._id, self._pending), None
         env = self._open
         try:
             if type(env) is AsyncVectorEnv:
                 outcome = env.step_wait()
             return self._write_outcome(self._slots[slot], outcome)
-        except _FAULTS as error:
+        except FAULTS as error:
             self._fail("step", error)
 
     def _write_outcome(self, slot: BatchSlot, outcome: Any) -> Said:
         if not isinstance(outcome, tuple) or len(outcome) != 5:
-            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else text(outcome)
+            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else value_text(outcome)
             raise ShapeError(f"step gave {got}, expected observation, reward, terminated, truncated, info")
         observation, reward, terminated, truncated, infos = outcome
         self._write.observations(slot.leaves, observation)
@@ -254,9 +251,7 @@ class GymnasiumVectorEnv:
         with self._faults("render"):
             pictures = self._open.render() if self._open.render_mode == "rgb_array" else None
         picture = pictures[0] if isinstance(pictures, tuple | list) and pictures else pictures
-        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
-            raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
-        return picture
+        return checks.picture_of(self._id, picture)
 
     def snapshot(self) -> State:
         """Not possible: the Gymnasium interface gives no access to an env's state."""
@@ -287,35 +282,21 @@ class GymnasiumVectorEnv:
         return self._env
 
     def _slot(self, slot: int, *, first: int = 0) -> BatchSlot:
-        if not self._slots:
-            raise UsageError(f"{self._id}: reset or step before bind, or after close")
-        if not first <= slot < len(self._slots):
-            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{len(self._slots) - 1} as bound")
+        checks.check_slot(self._id, slot, len(self._slots), first)
         return self._slots[slot]
-
-    def _own_actions(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """A copy: an env may keep or change its action, and the caller's array is a rollout's storage."""
-        layout = self.spec.action
-        loses = action.dtype.kind == "f" != layout.dtype.kind
-        if loses or len(action) != self._num_envs or action.shape[1:] != layout.shape:
-            raise ShapeError(
-                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} "
-                f"{(self._num_envs, *layout.shape)}"
-            )
-        return action.astype(layout.dtype)
 
     def _begun(self, arguments: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
         with self._faults("reset"):
             begun: Any = self._open.reset(**arguments)
             if not isinstance(begun, tuple) or len(begun) != 2 or not isinstance(begun[1], Mapping):
-                raise ShapeError(f"reset gave {text(begun)}, expected (observation, infos) with a dict as infos")
+                raise ShapeError(f"reset gave {value_text(begun)}, expected (observation, infos) with a dict as infos")
         return begun
 
     @contextmanager
     def _faults(self, phase: str) -> Iterator[None]:
         try:
             yield
-        except _FAULTS as error:
+        except FAULTS as error:
             self._fail(phase, error)
 
     def _fail(self, phase: str, error: BaseException) -> NoReturn:
@@ -325,6 +306,5 @@ class GymnasiumVectorEnv:
             raise error
         row = error.row if isinstance(error, RowError) else None
         who = f"a batch of {self._num_envs}" if row is None else f"environment {row} of {self._num_envs}"
-        seeded = f", seed {self._seeds[row or 0]}" if self._seeds else ""
-        what = error.message if isinstance(error, ShapeError) else described(error)
-        raise EnvError(f"{self._id}: {who} failed in {phase}{seeded}: {what}") from error
+        seed = self._seeds[row or 0] if self._seeds else None
+        raise checks.env_error(self._id, who, phase, checks.why(error), seed=seed) from error

@@ -14,7 +14,8 @@ from puffer_core.errors import EnvError, PufferError, UnsupportedError, UsageErr
 from puffer_core.guests import working_directory_kept
 from puffer_core.layout import Layout
 from puffer_core.nesting import is_nested
-from puffer_core.vector.plain import described
+from puffer_core.quoting import error_text
+from puffer_core.vector.checks import FAULTS
 
 _PIP = re.compile(r"pip install [^`'\n]+[^`'\n.,;: ]")
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -105,10 +106,10 @@ def making(name: str, options: Mapping[str, Any]) -> Iterator[None]:
             yield
     except PufferError:
         raise
-    except (Exception, SystemExit) as error:
+    except FAULTS as error:
         told = [f"{key}={value!r}" for key, value in options.items() if value not in (None, (), [])]
         given = f" with {', '.join(told)}" if told else ""
-        raise EnvError(f"{name} cannot be made{given}: {described(error)}", remedy=install_hint(error)) from error
+        raise EnvError(f"{name} cannot be made{given}: {error_text(error)}", remedy=install_hint(error)) from error
 
 
 def layout_of(id: str, role: str, space: Any) -> Layout:

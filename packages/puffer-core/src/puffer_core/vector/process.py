@@ -9,7 +9,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,11 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, RenderingEnv, VectorEnv, VectorEnvSpec
-from puffer_core.errors import CheckpointError, EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.errors import CheckpointError, PufferError, UnsupportedError, UsageError
+from puffer_core.quoting import error_text
+from puffer_core.vector import checks
 from puffer_core.vector.crew import Crew
 from puffer_core.vector.memory import locate, shared_zeros
-from puffer_core.vector.plain import described
 from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.restarts import Losses
 from puffer_core.vector.shares import Share, cores, shares_of
@@ -125,10 +125,8 @@ class ProcessVectorEnv:
             ShapeError: they have not this env's rows.
         """
         self._check_open()
-        rows = buffers.reward.shape[1]
-        if rows != self.spec.rows:
-            raise ShapeError(f"{self._id} has {self.spec.rows} rows, the buffers have {rows}")
-        shared = all(locate(array) is not None for array in _arrays(buffers).values())
+        checks.check_rows(self._id, self.spec.rows, buffers)
+        shared = all(locate(array) is not None for array in buffers.arrays().values())
         self._mirror = None if shared else EnvBuffers.allocate(self.spec, 2, shared_zeros)
         self._losses.forget()
         self._crew.bind(self._mirror or buffers, self._action)
@@ -141,7 +139,7 @@ class ProcessVectorEnv:
         """Where the workers write and where it belongs."""
         share = Share(self._crew.members[0].share.first, 0, len(self.spec.agents))
         rows, envs = slice(share.rows.start, None), slice(share.envs.start, None)
-        here, there = _arrays(mirror.part(rows, envs)), _arrays(buffers.part(rows, envs))
+        here, there = mirror.part(rows, envs).arrays(), buffers.part(rows, envs).arrays()
         return [(here[name], there[name]) for name in here]
 
     def reset(self, seed: int, first: int = 0) -> None:
@@ -169,7 +167,7 @@ class ProcessVectorEnv:
         """What a batch of its own raises in this process, in the words that a worker has for it."""
         if isinstance(error, PufferError):
             return error
-        named = EnvError(f"{self._id}: {self._own} failed in {phase}: {described(error)}")
+        named = checks.env_error(self._id, str(self._own), phase, error_text(error))
         named.__cause__ = error
         return named
 
@@ -188,18 +186,12 @@ class ProcessVectorEnv:
         buffers = self._bound()
         if self._sent is not None:
             raise UsageError(f"{self._id}: a step is under way; recv it, or reset")
-        if not 1 <= slot < buffers.slots:
-            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{buffers.slots - 1} as bound")
-        self._take(action)
+        checks.check_slot(self._id, slot, buffers.slots, 1)
+        checks.check_actions(self._id, action, self.spec.action, self.spec.rows)
+        self._action[...] = action
         self._losses.unmark(buffers, slot)
         self._sent = self._slot = slot
         self._crew.send(slot if self._mirror is None else 1)
-
-    def _take(self, action: np.ndarray[Any, Any]) -> None:
-        own = self._action
-        if action.shape != own.shape or action.dtype.kind == "f" != own.dtype.kind:
-            raise ShapeError(f"{self._id}: got actions {action.dtype} {action.shape}, expected {own.dtype} {own.shape}")
-        own[...] = action
 
     def recv(self) -> Infos:
         """Step this process's share, wait for the workers, and replace those that died.
@@ -208,9 +200,7 @@ class ProcessVectorEnv:
             EnvError: an env raised, or its worker died again and again.
             UsageError: nothing was sent.
         """
-        buffers, slot = self._bound(), self._sent
-        if slot is None:
-            raise UsageError(f"{self._id}: recv without a send before it")
+        buffers, slot = self._bound(), checks.sent(self._id, self._sent)
         infos: list[Any] = []
         failed: PufferError | None = None
         if self._main is not None:
@@ -327,7 +317,7 @@ class ProcessVectorEnv:
 
     def _bound(self) -> EnvBuffers:
         if self._buffers is None:
-            raise UsageError(f"{self._id}: reset or step before bind, or after close")
+            raise checks.unbound(self._id)
         return self._buffers
 
     def _settled(self, what: str) -> EnvBuffers:
@@ -353,8 +343,3 @@ def _check_importable(recipe: Recipe) -> None:
             f"{recipe.name}: its options cannot be told to workers: {error}",
             remedy="give numbers, texts, lists and dicts, or use --vector.mode serial",
         ) from None
-
-
-def _arrays(buffers: EnvBuffers) -> dict[str, np.ndarray[Any, Any]]:
-    named = {f.name: getattr(buffers, f.name) for f in fields(buffers)}
-    return {name: array for name, array in named.items() if array is not None}

@@ -12,10 +12,11 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
-from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.errors import EnvError, PufferError, UnsupportedError
+from puffer_core.vector import checks
+from puffer_core.vector.checks import FAULTS
 from puffer_core.vector.making import layout_of
 from puffer_core.vector.masks import KEY, shown
-from puffer_core.vector.plain import described
 from puffer_core.vector.rows import RowError, RowWriter, Slot, slots_of
 
 Env: TypeAlias = "gymnasium.Env[Any, Any]"
@@ -24,8 +25,6 @@ _Outcomes: TypeAlias = tuple[list[Any], list[Any], list[Any], list[tuple[int, An
 """Observations, rewards and infos, one an env; and of the episodes that ended row, terminated and truncated."""
 
 _WELL_FORMED: tuple[Any, ...] = (None, 0.0, False, False, {})
-
-_FAULTS = (Exception, SystemExit)  # SystemExit too: an env must not be able to end the run silently
 
 
 def environment_seed(seed: int, index: int) -> int:
@@ -138,9 +137,7 @@ class SerialVectorEnv:
         Raises:
             ShapeError: they have not this env's rows.
         """
-        rows = buffers.reward.shape[1]
-        if rows != self._num_envs:
-            raise ShapeError(f"{self._id} has {self._num_envs} rows, the buffers have {rows}")
+        checks.check_rows(self._id, self._num_envs, buffers)
         buffers.active[...] = True
         self._slots = slots_of(buffers, self.spec.observation)
 
@@ -200,7 +197,7 @@ class SerialVectorEnv:
                 observations.append(observation)
                 rewards.append(reward)
                 infos.append(info)
-        except _FAULTS as error:
+        except FAULTS as error:
             row = len(rewards)
             complaint = _malformed(outcome)
             self._fail(row, "step", RowError(row, complaint) if complaint else error)
@@ -225,9 +222,7 @@ class SerialVectorEnv:
             UsageError: nothing was sent.
         """
         infos, self._infos = self._infos, None
-        if infos is None:
-            raise UsageError(f"{self._id}: recv without a send before it")
-        return infos
+        return checks.sent(self._id, infos)
 
     @property
     def render_fps(self) -> float:
@@ -241,10 +236,7 @@ class SerialVectorEnv:
         Raises:
             UnsupportedError: it was not.
         """
-        picture = self._guarded(0, "render", self._envs[0].render)
-        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
-            raise UnsupportedError(f"{self._id} gives no picture; it was not made with render_mode='rgb_array'")
-        return picture
+        return checks.picture_of(self._id, self._guarded(0, "render", self._envs[0].render))
 
     def snapshot(self) -> State:
         """Not possible: the Gymnasium interface gives no access to an env's state."""
@@ -262,20 +254,10 @@ class SerialVectorEnv:
         """
         envs, self._envs = self._envs, []
         self._slots = []
-        failed: EnvError | None = None
-        for i, env in enumerate(envs):
-            try:
-                self._guarded(i, "close", env.close)
-            except EnvError as error:
-                failed = failed or error
-        if failed:
-            raise failed
+        checks.close_all(partial(self._guarded, i, "close", env.close) for i, env in enumerate(envs))
 
     def _slot(self, slot: int, *, first: int = 0) -> Slot:
-        if not self._slots:
-            raise UsageError(f"{self._id}: reset or step before bind, or after close")
-        if not first <= slot < len(self._slots):
-            raise ShapeError(f"{self._id}: slot is {slot}, expected 1..{len(self._slots) - 1} as bound")
+        checks.check_slot(self._id, slot, len(self._slots), first)
         return self._slots[slot]
 
     def _own_actions(self, action: np.ndarray[Any, Any]) -> Iterable[Any]:
@@ -283,19 +265,14 @@ class SerialVectorEnv:
         if self._gives_scalars and action.dtype == self._action_dtype and action.shape == self._action_shape:
             return action  # whose elements are made anew as they are taken
         layout = self.spec.action
-        loses = action.dtype.kind == "f" != layout.dtype.kind
-        if loses or action.shape != self._action_shape:
-            raise ShapeError(
-                f"{self._id}: got actions {action.dtype} {action.shape}, expected {layout.dtype} {self._action_shape}"
-            )
-        return layout.structures(action.astype(layout.dtype))
+        return layout.structures(checks.own_actions(self._id, action, layout, self._num_envs))
 
     def _begin_episode(self, i: int, seed: int | None) -> tuple[Any, Mapping[str, Any]]:
         if self._note is not None:
             self._note(-1 - i)
         try:
             begun: Any = self._envs[i].reset(seed=seed)
-        except _FAULTS as error:
+        except FAULTS as error:
             self._fail(i, "reset", error)
         if begun.__class__ is not tuple or len(begun) != 2 or not isinstance(begun[1], dict | Mapping):
             self._fail(i, "reset", RowError(i, _no_beginning(begun)))
@@ -304,21 +281,16 @@ class SerialVectorEnv:
     def _guarded(self, i: int, phase: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except _FAULTS as error:
+        except FAULTS as error:
             self._fail(i, phase, error)
 
     def _fail(self, i: int, phase: str, error: BaseException) -> NoReturn:
         """Say which environment failed, when, how it was seeded and why; what is already said passes through."""
         if isinstance(error, PufferError) and not isinstance(error, RowError):
             raise error
-        what = error.message if isinstance(error, RowError) else described(error)
-        seed = self._seeds[i]
-        total = max(self._total, self._first + self._num_envs)
-        seeded = "" if seed is None else f", seed {seed}"
-        raise EnvError(
-            f"{self._id}: environment {self._first + i} of {total} failed in {phase}{seeded}: {what}",
-            remedy="" if seed is None else f"to see it alone: make one such env and call reset(seed={seed})",
-        ) from error
+        who = f"environment {self._first + i} of {max(self._total, self._first + self._num_envs)}"
+        what, seed = checks.why(error), self._seeds[i]
+        raise checks.env_error(self._id, who, phase, what, seed=seed, alone=True) from error
 
 
 def _noted(note: Callable[[int], Any], i: int, step: Callable[[Any], Any], action: Any) -> Any:

@@ -20,9 +20,11 @@ import numpy as np
 
 from puffer_core.contracts.env import EnvBuffers, RenderingEnv, VectorEnv
 from puffer_core.errors import EnvError, PufferError, UnsupportedError
+from puffer_core.quoting import error_text
 from puffer_core.specs import import_target
 from puffer_core.statefile import decode, encode
 from puffer_core.vector.channel import Channel, Message
+from puffer_core.vector.checks import env_error
 from puffer_core.vector.control import (
     AT,
     BY_MESSAGE,
@@ -42,7 +44,7 @@ from puffer_core.vector.control import (
 )
 from puffer_core.vector.making import making
 from puffer_core.vector.memory import attach
-from puffer_core.vector.plain import described, plain
+from puffer_core.vector.plain import plain
 from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.serial import SerialVectorEnv, environment_seed
 from puffer_core.vector.shares import Share
@@ -207,15 +209,13 @@ class _Worker:
 
     def _named(self, phase: str, error: BaseException) -> EnvError:
         """What nothing else has put into words: a KeyboardInterrupt, or an error of a batch of its own."""
-        which, what = str(Share(self._first, self._count)), described(error)
+        name, what = self._recipe.name, error_text(error)
         place, resetting = place_of(self._words) if self._words is not None else (None, False)
         if place is None or self._seed is None:
-            return EnvError(f"{self._recipe.name}: {which} failed in {phase}: {what}")
+            return env_error(name, str(Share(self._first, self._count)), phase, what)
         index, phase = self._first + place, "reset" if resetting else phase
         seed = environment_seed(self._seed, index)
-        return EnvError(
-            f"{self._recipe.name}: environment {index} of {self._total} failed in {phase}, seed {seed}: {what}"
-        )
+        return env_error(name, f"environment {index} of {self._total}", phase, what, seed=seed)
 
 
 def unpacked(sizes: dict[str, int], data: bytes) -> dict[str, Any]:
