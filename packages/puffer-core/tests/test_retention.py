@@ -11,7 +11,7 @@ from puffer_core.errors import ResourceError
 from puffer_core.retention import remove, retained
 
 steps_ = st.sets(st.integers(0, 10**6), max_size=30)
-lasts = st.integers(0, 40)
+lasts = st.integers(1, 40)
 everies = st.integers(0, 10**5)
 
 
@@ -34,6 +34,25 @@ def test_the_latest_stay(steps: set[int], keep_last: int, keep_every: int) -> No
     assert set(sorted(steps)[len(steps) - keep_last :] if keep_last < len(steps) else steps) <= retained(
         steps, keep_last, keep_every
     )
+
+
+@given(steps_, everies)
+def test_zero_keeps_all_that_are_sound(steps: set[int], keep_every: int) -> None:
+    assert retained(steps, 0, keep_every) == steps
+    assert retained([10, 20, 30], 0, sound=[10, 30]) == {10, 30}
+
+
+@given(st.dictionaries(st.integers(0, 99), st.integers(0, 5)), lasts, st.integers(0, 9))
+def test_the_best_stay_and_of_equals_the_earlier(scores: dict[int, int], keep_last: int, keep_best: int) -> None:
+    kept = retained(scores, keep_last, keep_best=keep_best, scores=scores)
+    by_score = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    assert {step for step, _ in by_score[:keep_best]} <= kept
+    assert retained(kept, keep_last, keep_best=keep_best, scores=scores) == kept
+
+
+def test_a_damaged_one_is_not_the_best() -> None:
+    assert retained([10, 20, 30], 1, sound=[20, 30], keep_best=1, scores={10: 9.0, 20: 5.0}) == {20, 30}
+    assert retained([10, 20], 1, keep_best=2, scores={5: 9.0}) == {20}
 
 
 @given(steps_, lasts, everies)

@@ -39,6 +39,20 @@ def test_every_state_comes_back_bit_for_bit(state: dict[str, Any]) -> None:
     assert same(state, decode(encode(state)))
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.dictionaries(keys, arrays, min_size=1, max_size=6))
+def test_arrays_are_written_as_the_library_writes_them(state: dict[str, Any]) -> None:
+    from safetensors.numpy import save
+
+    escaped = {name.replace("~", "~0").replace("/", "~1"): array for name, array in state.items()}
+    assert encode(state)[".safetensors"] == save(escaped)
+
+
+def test_the_name_that_safetensors_reserves_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="__metadata__"):
+        encode({"__metadata__": np.ones(1)})
+
+
 def test_optimizer_names_with_a_slash_are_not_taken_for_nesting() -> None:
     state = {"optimizer": {"adam.m/actor.0.weight": np.ones(2), "adam.m": {"actor.0.weight": np.zeros(2)}}}
     assert same(state, decode(encode(state)))

@@ -27,18 +27,35 @@ from puffer_core.run.record import RunRecord
 DISTRIBUTION = "puffer-core"
 
 
-def save(context: RunContext, trainer: Trainer, record: RunRecord, directory: RunDirectory) -> Path:
+def save(
+    context: RunContext,
+    trainer: Trainer,
+    record: RunRecord,
+    directory: RunDirectory,
+    *,
+    score: float | None = None,
+    replace: bool = False,
+) -> Path:
     """Write a checkpoint of a run that is between two updates; gives its path.
+
+    Args:
+        context: of the run.
+        trainer: likewise.
+        record: likewise.
+        directory: where it lives.
+        score: mean return of the evaluation at this step, if there was one.
+        replace: replace a checkpoint of this step, which is kept otherwise.
 
     Raises:
         CheckpointError: a component's state holds something else than arrays and JSON values.
         ResourceError: the disk is full, read-only or gone.
     """
     components = _saved(context, trainer, record)
-    to_numpy = context.backend.to_numpy
-    nonfinite = _nonfinite({name: to_numpy(value) for name, value in components["policy"].state.items()})
-    header = _header(context, trainer, directory.path.name, nonfinite)
-    return checkpoint.save(directory.checkpoints, header, components, to_numpy=to_numpy)
+    nonfinite = _nonfinite(components["policy"].state)
+    header = _header(context, trainer, directory.path.name, nonfinite, score)
+    return checkpoint.save(
+        directory.checkpoints, header, components, to_numpy=context.backend.to_numpy, replace=replace
+    )
 
 
 def _components(context: RunContext, trainer: Trainer, record: RunRecord) -> dict[str, tuple[Checkpointable, str, str]]:
@@ -66,7 +83,8 @@ def _saved(context: RunContext, trainer: Trainer, record: RunRecord) -> dict[str
     if params is None:
         raise CheckpointError(f"{saved['trainer'].type}: state_dict() has no 'params', the parameters of the policy")
     policy = context.plan.policy
-    saved["policy"] = Saved(dict(params), class_name(trainer.agent.policy), 1, policy.distribution, policy.version)
+    numbers = {name: context.backend.to_numpy(value) for name, value in params.items()}
+    saved["policy"] = Saved(numbers, class_name(trainer.agent.policy), 1, policy.distribution, policy.version)
     return saved
 
 
@@ -80,7 +98,7 @@ def class_name(value: object) -> str:
     return f"{type(value).__module__}:{type(value).__qualname__}"
 
 
-def _header(context: RunContext, trainer: Trainer, run_id: str, nonfinite: list[str]) -> Header:
+def _header(context: RunContext, trainer: Trainer, run_id: str, nonfinite: list[str], score: float | None) -> Header:
     backend, plan = context.backend, context.plan
     versions = {"python": platform.python_version(), DISTRIBUTION: version(DISTRIBUTION), "numpy": np.__version__}
     engine = {"name": backend.name, **backend.describe()}
@@ -96,6 +114,7 @@ def _header(context: RunContext, trainer: Trainer, run_id: str, nonfinite: list[
         plugins=context.host.describe(),
         runtime=runtime,
         resume=ResumeEntry(bitwise=not reasons, reasons=reasons),
+        score=score,
         nonfinite=nonfinite,
     )
 
