@@ -10,7 +10,7 @@ from stopwatch import answer, settings
 
 from puffer_core.config import resolve
 from puffer_core.contracts.logger import RunInfo
-from puffer_core.metrics import JsonlLogger
+from puffer_core.loggers.jsonl import JsonlLogger
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost
 from puffer_core.run.context import RunContext, make_env
@@ -26,6 +26,7 @@ def main() -> None:
     info = {"trainer": "ppo", "source": asked["env"], "config": context.plan.tree, "unit": trainer.unit}
     log.open(RunInfo(id="solve", directory=Path.cwd(), **info), None)
     figures = train(asked, host, context, trainer, log)
+    log.close()
     answer(**figures, version=importlib.metadata.version("puffer-ppo"), torch=importlib.metadata.version("torch"))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
+import os
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,45 +24,56 @@ from tensorboard.plugins.hparams import metadata
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.metrics import read_metrics
 from puffer_logger_tensorboard.logger import TensorBoardLogger
+from puffer_testing.browser import photograph, rendered
 
-Get = Callable[..., Any]
 PATIENCE_SECONDS = 60
+CURVES = "return_recent|loss/value|kl|entropy"
+"""Tags of the picture, as a regular expression."""
 
 
-@pytest.mark.slow
-def test_a_training_run_is_read_back(tmp_path: Path) -> None:
-    place = tmp_path / "run"
-    options = ["--logger", "tensorboard", "--total-steps", "2000", "--run", str(place)]
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the command line that TensorBoard was asked for."""
+    place = tmp_path_factory.mktemp("runs") / "cartpole"
+    options = ["--logger", "tensorboard", "--total-steps", "20000", "--run", str(place)]
     command = [sys.executable, "-m", "puffer_core", "train", "ppo", "cartpole", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    events = EventAccumulator(str(place / "tensorboard"), size_guidance={"scalars": 0}).Reload()
-    rows = read_metrics(place / "metrics.jsonl")
+    return place
+
+
+def truth(run: Path, key: str) -> dict[int, float]:
+    """A metric by step, where it is a number."""
+    rows = read_metrics(run / "metrics.jsonl")
+    return {row["step"]: row[key] for row in rows if row.get(key, float("nan")) == row.get(key)}
+
+
+@pytest.mark.slow
+def test_a_training_run_is_read_back(trained: Path) -> None:
+    events = EventAccumulator(str(trained / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    rows = read_metrics(trained / "metrics.jsonl")
     assert rows
     for key in set(rows[-1]) - {"step"}:
-        truth = {row["step"]: row[key] for row in rows if row.get(key, float("nan")) == row.get(key)}
         shown = {event.step: event.value for event in events.Scalars(key) if event.value == event.value}
-        assert shown == pytest.approx(truth, rel=1e-6), key
+        assert shown == pytest.approx(truth(trained, key), rel=1e-6), key
     content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
     assert len(metadata.parse_session_start_info_plugin_data(content).hparams) > 10
 
 
-@contextmanager
-def served(directory: Path, *options: str) -> Iterator[Get]:
-    """TensorBoard over a directory; gives what asks it over HTTP until an answer satisfies."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    flags = ["--logdir", str(directory), "--host", "127.0.0.1", "--port", str(port), "--reload_interval", "1"]
-    command = [sys.executable, "-m", "tensorboard.main", *flags, *options]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+@dataclass(frozen=True)
+class Board:
+    """TensorBoard's server."""
 
-    def get(path: str, enough: Callable[[Any], bool], **query: str) -> Any:
+    process: subprocess.Popen[bytes]
+    address: str
+
+    def get(self, path: str, enough: Callable[[Any], bool], **query: str) -> Any:
+        """Ask over HTTP until an answer satisfies."""
         until, answer = time.monotonic() + PATIENCE_SECONDS, None
         while time.monotonic() < until:
-            assert server.poll() is None, server.stderr and server.stderr.read()
+            assert self.process.poll() is None
             try:
-                address = f"http://127.0.0.1:{port}/data/{path}?{urllib.parse.urlencode(query)}"
+                address = f"{self.address}data/{path}?{urllib.parse.urlencode(query)}"
                 with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as reply:
                     answer = json.load(reply)
                 if enough(answer):
@@ -70,18 +83,47 @@ def served(directory: Path, *options: str) -> Iterator[Get]:
             time.sleep(0.05)  # between questions
         raise AssertionError(f"{path}: {answer}")
 
+
+@contextmanager
+def served(directory: Path, said: Path, *options: str) -> Iterator[Board]:
+    """TensorBoard over a directory, on a port that it finds free; what it says goes to the file `said`."""
+    flags = ["--logdir", str(directory), "--host", "127.0.0.1", "--port", "0", "--reload_interval", "1"]
+    command = [sys.executable, "-m", "tensorboard.main", *flags, *options]
+    with said.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        yield get
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/", said.read_text())):
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < until, said.read_text()
+            time.sleep(0.05)  # between looks
+        yield Board(process, found[0])
     finally:
-        server.terminate()
-        server.communicate()
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_server_shows_a_training_run(trained: Path, tmp_path: Path) -> None:
+    """With `PICTURES` set, the picture of it that the documentation shows is written to that directory."""
+    expected = truth(trained, "episode/return_recent")
+    with served(trained.parent, tmp_path / "said") as board:
+        asked = {"run": "cartpole/tensorboard", "tag": "episode/return_recent"}
+        points = board.get("plugin/scalars/scalars", lambda points: len(points) >= len(expected), **asked)
+        assert {step: value for _, step, value in points} == pytest.approx(expected, rel=1e-6)
+        page = f"{board.address}?{urllib.parse.urlencode({'smoothing': 0, 'tagFilter': CURVES})}#timeseries"
+        assert "episode/return_recent" in rendered(page, wait_ms=20_000)
+        if pictures := os.environ.get("PICTURES"):
+            photograph(page, Path(pictures) / "tensorboard.png")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fast", ["true", "false"])
-def test_a_server_shows_a_run_that_goes_on_without_orphans(run: RunInfo, fast: str) -> None:
-    def shown() -> list[int]:
-        points = get("plugin/scalars/scalars", lambda rows: rows[-1][1] in (40, 35), run="tensorboard", tag="loss")
+def test_a_server_shows_a_run_that_goes_on_without_orphans(run: RunInfo, fast: str, tmp_path: Path) -> None:
+    def shown(board: Board) -> list[int]:
+        points = board.get(
+            "plugin/scalars/scalars", lambda rows: rows[-1][1] in (40, 35), run="tensorboard", tag="loss"
+        )
         return [step for _, step, _ in points]
 
     def write(last_step: int | None, *steps: int) -> None:
@@ -92,12 +134,12 @@ def test_a_server_shows_a_run_that_goes_on_without_orphans(run: RunInfo, fast: s
         logger.close()
 
     write(None, 10, 20, 30, 40)
-    with served(run.directory, "--load_fast", fast) as get:
-        assert shown() == [10, 20, 30, 40]
+    with served(run.directory, tmp_path / "said", "--load_fast", fast) as board:
+        assert shown(board) == [10, 20, 30, 40]
         write(20, 25, 35)
         until = time.monotonic() + PATIENCE_SECONDS
-        while (last := shown()) != [10, 20, 25, 35] and time.monotonic() < until:
+        while (last := shown(board)) != [10, 20, 25, 35] and time.monotonic() < until:
             time.sleep(0.05)  # between questions
         assert last == [10, 20, 25, 35]
-    with served(run.directory, "--load_fast", fast) as get:
-        assert shown() == [10, 20, 25, 35]
+    with served(run.directory, tmp_path / "said", "--load_fast", fast) as board:
+        assert shown(board) == [10, 20, 25, 35]

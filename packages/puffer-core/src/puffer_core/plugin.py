@@ -29,7 +29,7 @@ def puffer_loggers() -> Sequence[LoggerSpec]:
         LoggerSpec(
             name="jsonl",
             summary="metrics.jsonl in the run directory; always on",
-            target="puffer_core.metrics:JsonlLogger",
+            target="puffer_core.loggers.jsonl:JsonlLogger",
         )
     ]
 

@@ -21,7 +21,7 @@ from puffer_core.checkpoint import CHECKPOINTS, completed
 from puffer_core.durable import append_line, json_bytes, parse_json, replace_file
 from puffer_core.errors import CheckpointError, ResourceError, UsageError
 from puffer_core.evaluation import Evaluation
-from puffer_core.metrics import METRICS, read_metrics
+from puffer_core.loggers.jsonl import METRICS, read_metrics
 
 CONFIG, PLUGINS, LOCK = "config.json", "plugins.json", "run.lock"
 VECTOR = "vector.json"

@@ -16,7 +16,7 @@ from puffer_core.contracts.trainer import Metrics
 from puffer_core.errors import PufferError
 from puffer_core.evaluation import EvaluationStopped
 from puffer_core.guests import working_directory_kept
-from puffer_core.metrics import JsonlLogger, LoggerFanout
+from puffer_core.loggers.fanout import RunLoggers
 from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
 from puffer_core.run import persistence
@@ -113,7 +113,7 @@ class _Loop:
             config=self.plan.tree,
             unit=self.trainer.unit,
         )
-        self.loggers = LoggerFanout(self._build_loggers(), display.message)
+        self.loggers = RunLoggers(self._build_loggers(), directory.path, display.message)
         self.saver = Saver(
             context,
             self.trainer,
@@ -127,8 +127,7 @@ class _Loop:
         )
 
     def _build_loggers(self) -> dict[str, MetricLogger]:
-        chosen = {name: self.context.logger(part) for name, part in self.plan.loggers.items() if name != "jsonl"}
-        return {"jsonl": JsonlLogger(), **chosen}
+        return {name: self.context.logger(part) for name, part in self.plan.loggers.items() if name != "jsonl"}
 
     def run(self) -> Run:
         status = "failed"
@@ -189,6 +188,7 @@ class _Loop:
             metrics |= evaluated
         elif self.plan.env is not None:
             metrics |= dict.fromkeys(_EVALUATED, math.nan)
+        metrics |= self.loggers.metrics()
         self.loggers.log(step, metrics)
         self.record.logged, self.record.pending = step, None
         self.host.notify("puffer_update_end", run=self.info, step=step, metrics=metrics)

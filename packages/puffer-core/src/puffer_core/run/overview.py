@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from puffer_core.checkpoint import CHECKPOINTS, completed, step_of
 from puffer_core.errors import CheckpointError
 from puffer_core.inventory import size
-from puffer_core.metrics import METRICS
+from puffer_core.loggers.jsonl import METRICS
 from puffer_core.run.directory import CONFIG, LOCK, Run
 
 Status: TypeAlias = Literal["running", "finished", "stopped", "failed", "unknown", "damaged"]

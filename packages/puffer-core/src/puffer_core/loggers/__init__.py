@@ -1,0 +1,1 @@
+"""Where metrics go: `metrics.jsonl`, which every run writes, and loggers that cannot hurt the run."""

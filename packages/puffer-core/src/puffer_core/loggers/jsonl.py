@@ -1,0 +1,221 @@
+"""`metrics.jsonl`: the record of a run that every other logger is fed from."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from puffer_core.contracts.logger import ArtifactKind, RunInfo
+
+METRICS = "metrics.jsonl"
+_PAUSE = 0.2
+"""Seconds between two looks of the writing thread: one wake-up for many lines costs training least."""
+_BATCH = 256
+_LARGEST = sys.float_info.max
+
+
+class JsonlLogger:
+    """Writes `metrics.jsonl`: one JSON object a line, `step` first, then every metric in order of its name.
+
+    Keys are fixed: every line has those of all lines before it, null where it has no value. A key that first
+    appears later is in every line from there on. NaN and infinities are null, as JSON has neither.
+
+    `log` only puts the line aside; a thread writes it within a second, `sync` and `close` write it at once. No line is
+    dropped for want of speed: where more than `most` wait, `log` writes them itself. Where the disk takes none, they
+    wait, and those beyond `most` are dropped and counted.
+
+    Args:
+        config: none.
+        most: lines that may wait, about 2 kB each.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     logger = JsonlLogger()
+        ...     run = RunInfo(id="r", directory=Path(place), trainer="t", source="e", config={}, unit="env_steps")
+        ...     logger.open(run, None)
+        ...     logger.log(8, {"loss": 0.5, "episode/return": float("nan")})
+        ...     logger.close()
+        ...     print((Path(place) / METRICS).read_text(), end="")
+        {"step": 8, "episode/return": null, "loss": 0.5}
+    """
+
+    def __init__(self, config: Any = None, *, most: int = 10_000) -> None:
+        self.dropped = 0
+        """Lines that the disk did not take, and memory had no room for."""
+        self.failure: OSError | None = None
+        """Why the last attempt to write failed; None where it did not."""
+        self._most = most
+        self._waiting: deque[tuple[int, Mapping[str, float]]] = deque()
+        self._writing = threading.Lock()
+        self._closing = threading.Event()
+        self._file: _WholeLines | None = None
+        self._keys: list[str] = []
+
+    def open(self, run: RunInfo, last_step: int | None) -> None:
+        """Start the file, or go on after `last_step`: lines beyond it, and one that was cut short, are removed.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        path = run.directory / METRICS
+        self._keys = [] if last_step is None else _cut_back(path, last_step)
+        self._file = _WholeLines(path, new=last_step is None)
+        self._closing.clear()
+        threading.Thread(target=self._write_now_and_then, name=METRICS, daemon=True).start()
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Put a line aside. The values are floats and ints; the mapping is not changed any more."""
+        assert self._file is not None, "log before open"
+        if len(self._waiting) >= self._most and not self._make_room():
+            self.dropped += 1
+            return
+        self._waiting.append((step, metrics))
+
+    def artifact(self, step: int, name: str, kind: ArtifactKind, value: Any) -> None:
+        """Dropped: a line of JSON has no room for it."""
+
+    def sync(self) -> None:
+        """Write what was logged, and force it to disk.
+
+        Raises:
+            OSError: the disk does not take it; it is kept, and tried again.
+        """
+        with self._writing:
+            if self._file is not None:
+                self._write()
+                self._file.sync()
+
+    def close(self) -> None:
+        """Write what was logged, force it to disk, and close the file.
+
+        Raises:
+            OSError: the disk does not take it; what was not written is dropped and counted.
+        """
+        self._closing.set()
+        with self._writing:
+            if self._file is None:
+                return
+            file, self._file = self._file, None
+            try:
+                self._write_to(file)
+                file.sync()
+            finally:
+                self.dropped += len(self._waiting)
+                self._waiting.clear()
+                file.close()
+
+    def _write_now_and_then(self) -> None:
+        while not self._closing.wait(_PAUSE):
+            self._make_room()
+
+    def _make_room(self) -> bool:
+        """Write what waits; whether that went well. What did not is in `failure`."""
+        with self._writing:
+            try:
+                self._write()
+            except OSError:
+                return False
+        return True
+
+    def _write(self) -> None:
+        if self._file is not None:
+            self._write_to(self._file)
+
+    def _write_to(self, file: _WholeLines) -> None:
+        """Lines leave `_waiting` when they are in the file, and not before."""
+        try:
+            while batch := list(islice(self._waiting, _BATCH)):
+                file.append("".join(map(self._line, batch)).encode())
+                for _ in batch:
+                    self._waiting.popleft()
+        except OSError as error:
+            self.failure = error
+            raise
+        self.failure = None
+
+    def _line(self, logged: tuple[int, Mapping[str, float]]) -> str:
+        step, metrics = logged
+        if not metrics.keys() <= set(self._keys):
+            self._keys = sorted(metrics.keys() | set(self._keys))
+        line: dict[str, float | None] = {"step": step}
+        for key in self._keys:
+            value = metrics.get(key, math.nan)
+            line[key] = value if -_LARGEST <= value <= _LARGEST else None
+        return json.dumps(line) + "\n"
+
+
+class _WholeLines:
+    """A file whose end is always the end of a line: what could not be written leaves nothing of itself behind."""
+
+    def __init__(self, path: Path, *, new: bool) -> None:
+        self._file = path.open("wb" if new else "ab", buffering=0)
+        self._size = self._file.seek(0, os.SEEK_END)
+
+    def append(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(self._size)
+            self._file.seek(self._size)
+            raise
+        self._size += len(data)
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _cut_back(path: Path, last_step: int) -> list[str]:
+    """Leave the whole lines up to `last_step`; gives the keys that they fixed. Needs no room on the disk."""
+    if not path.exists():
+        return []
+    end, keys = 0, []
+    with path.open("r+b") as file:
+        for line in file:
+            row = _row(line)
+            if row is None or row.pop("step") > last_step:
+                break
+            end, keys = end + len(line), list(row)
+        file.truncate(end)
+        os.fsync(file.fileno())
+    return keys
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """None for a line that was cut short, or that a loss of power left as rubbish."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return row
+
+
+def iterate_metrics(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Step and metrics of each line of a `metrics.jsonl`, null as NaN; a last line that is half written is left out."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                row = json.loads(line)
+                yield row.pop("step"), {key: math.nan if value is None else value for key, value in row.items()}
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The lines of a `metrics.jsonl`, null as NaN; a last line that is still being written is left out."""
+    return [{"step": step, **metrics} for step, metrics in iterate_metrics(path)]
