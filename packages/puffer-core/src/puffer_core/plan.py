@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,6 +70,17 @@ class RunOptions(BaseModel):
     """Print nothing but errors and where the run is."""
 
 
+class SeedOptions(BaseModel):
+    """Options of a command that trains several runs; none of them is an option of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: int = Field(default=0, ge=0)
+    """Train this many runs, of seed --seed and those that follow it, and aggregate them; 0: one run."""
+    parallel: int = Field(default=0, ge=0)
+    """Of several seeds, train this many at once; 0: as many as the cores allow."""
+
+
 @dataclass(frozen=True)
 class Component:
     """A chosen plugin component with its options.
@@ -89,7 +100,11 @@ class Component:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Everything that decides a run. `tree` is the same as nested JSON values, which `config.json` keeps."""
+    """Everything that decides a run. `tree` is the same as nested JSON values, which `config.json` keeps.
+
+    `several` says whether the run is one of many, and is no part of the tree. Nor is `settled`: what `auto` in `vector`
+    became when the run began, for one that is resumed.
+    """
 
     trainer: Component
     source: str
@@ -100,6 +115,8 @@ class RunPlan:
     vector: VectorConfig
     options: RunOptions
     tree: dict[str, Any]
+    settled: VectorConfig | None = None
+    several: SeedOptions = field(default_factory=SeedOptions)
 
     @property
     def trainer_spec(self) -> TrainerSpec:

@@ -200,6 +200,8 @@ BAD: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
     ("horizon",): st.integers(max_value=0) | st.integers(min_value=4097) | st.floats(0.1, 0.9),
     ("total_steps",): st.integers(max_value=0) | st.text("xyz", min_size=1),
     ("seed",): st.integers(max_value=-1) | st.integers(min_value=2**63),
+    ("seeds",): st.integers(max_value=-1) | st.text("xyz", min_size=1),
+    ("parallel",): st.integers(max_value=-1) | st.floats(0.1, 0.9),
     ("quiet",): st.integers(2, 9) | st.text("qz", min_size=1),
     ("target_kl",): st.floats(max_value=0, allow_nan=False, allow_infinity=False),
     ("mood",): st.text("sad", min_size=1),

@@ -12,7 +12,7 @@ from puffer_core.config.parts import Parts, component_section, find_parts
 from puffer_core.config.schema import REQUIRED, Option, section_of
 from puffer_core.config.sources import Layer, Origin, read_argv
 from puffer_core.config.words import describe, metavar, show_plain
-from puffer_core.plan import RunOptions, VectorConfig
+from puffer_core.plan import RunOptions, SeedOptions, VectorConfig
 from puffer_core.plugins import PluginHost
 from puffer_core.specs import Spec
 
@@ -50,6 +50,7 @@ def _add_components(parser: argparse.ArgumentParser, host: PluginHost, parts: Pa
     run = _add(parser, "run", section_of(RunOptions).options())
     run.add_argument("--config", metavar="FILE", help="A TOML file of options, in place of puffer.toml.")
     run.add_argument("-h", "--help", action="help", help="Show this help.")
+    _add(parser, "several seeds", section_of(SeedOptions).options())
     for kind, chosen in (("policy", parts.policy), ("backend", parts.backend)):
         names = _names(host, kind, (parts.trainer.spec, parts.policy.spec) if kind == "backend" else ())
         group = parser.add_argument_group(f"{kind} {chosen.spec.name}")

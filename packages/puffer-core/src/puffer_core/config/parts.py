@@ -12,11 +12,14 @@ from puffer_core.config.settings import collect
 from puffer_core.config.sources import Layer
 from puffer_core.config.words import show
 from puffer_core.errors import PluginError, UsageError
-from puffer_core.plan import RunOptions, VectorConfig
+from puffer_core.plan import RunOptions, SeedOptions, VectorConfig
 from puffer_core.plugins import PluginHost
 from puffer_core.specs import TrainerSpec
 
-_RESERVED = frozenset({*RunOptions.model_fields, *NAMED, "vector", "logger", "trainer", "source", "config", "help"})
+_RESERVED = frozenset(
+    {*RunOptions.model_fields, *SeedOptions.model_fields, *NAMED}
+    | {"vector", "logger", "trainer", "source", "config", "help"}
+)
 """Names that every trainer's options stand beside."""
 
 
@@ -102,7 +105,7 @@ def _check_trainer(trainer: Chosen, layers: Iterable[Layer]) -> None:
 def _root(trainer: Chosen, policy: Chosen, backend: Chosen, loggers: Mapping[str, Chosen], env: Section) -> Section:
     """Every option that there is, in the order of help."""
     members: dict[str, Section | Option] = dict(component_section(trainer, ()).members)
-    members |= section_of(RunOptions).members
+    members |= section_of(RunOptions).members | section_of(SeedOptions).members
     members |= {"policy": _component(policy, "policy"), "backend": _component(backend, "backend")}
     members["source"] = Option(("source",), str)
     if _spec(trainer).source == "env":

@@ -19,7 +19,7 @@ from puffer_core.config.sources import Layer, Origin, read_arguments, read_argv,
 from puffer_core.config.texts import to_json
 from puffer_core.config.words import show
 from puffer_core.errors import UsageError
-from puffer_core.plan import Component, RunOptions, RunPlan, VectorConfig
+from puffer_core.plan import Component, RunOptions, RunPlan, SeedOptions, VectorConfig
 from puffer_core.plugins import PluginHost
 
 _TYPED = Origin("flag")
@@ -153,8 +153,9 @@ def _plan(trainer: str, parts: Parts, settings: Settings) -> RunPlan:
     loggers = {name: _made(chosen, ("logger", name), settings) for name, chosen in parts.loggers.items()}
     values, problems = settings.values, settings.problems
     options = build(RunOptions, section_of(RunOptions), values, problems, "this run")
+    several = build(SeedOptions, section_of(SeedOptions), values, problems, "several seeds")
     vector = build(VectorConfig, section_of(VectorConfig, ("vector",)), values, problems, "vector envs")
-    if problems or options is None or vector is None:
+    if problems or options is None or several is None or vector is None:
         remedy = f"`puffer train {trainer} --help` lists the options."
         raise UsageError("\n".join(dict.fromkeys(problems)), remedy=remedy)
     tree = {"trainer": trainer, "source": parts.source.name, **dump(options), **made["trainer"].tree}
@@ -172,6 +173,7 @@ def _plan(trainer: str, parts: Parts, settings: Settings) -> RunPlan:
         vector=vector,
         options=options,
         tree=tree,
+        several=several,
     )
 
 
