@@ -10,9 +10,10 @@ from gymnasium import spaces
 
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout
-from puffer_core.vector.batch_rows import BatchWriter, leaf_views, sparse
+from puffer_core.vector.batch_rows import BatchWriter, sparse
 from puffer_core.vector.columns import RowError
 from puffer_core.vector.masks import shown
+from puffer_core.vector.slots import targets_of
 
 SPACE = spaces.Dict(
     room=spaces.Discrete(4, start=3), seen=spaces.Tuple([spaces.Box(-1, 1, (2,)), spaces.MultiBinary(3)])
@@ -34,7 +35,7 @@ def batch() -> dict[str, Any]:
 
 def test_a_nested_batch_becomes_rows_as_single_values_do() -> None:
     write, layout, rows = writer()
-    write.observations(leaf_views(layout, rows), batch())
+    write.observations(targets_of(layout, rows), batch())
     single = np.zeros_like(rows)
     for row, value in enumerate([_one(0), _one(1)]):
         layout.encode(value, single[row])
@@ -49,11 +50,11 @@ def _one(row: int) -> dict[str, Any]:
 def test_some_rows_may_be_written_and_the_rest_is_not_looked_at() -> None:
     write, layout, rows = writer()
     given = batch() | {"room": np.array([99, 6])}
-    write.rows(leaf_views(layout, rows), given, [1])
+    write.rows(targets_of(layout, rows), given, [1])
     assert layout.decode(rows[1])["room"] == 6
     assert not rows[0].any()
     with pytest.raises(ShapeError, match=r"got a batch of shape \(3,\), expected 2 rows"):
-        write.rows(leaf_views(layout, rows), batch() | {"room": np.array([3, 3, 3])}, [1])
+        write.rows(targets_of(layout, rows), batch() | {"room": np.array([3, 3, 3])}, [1])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_some_rows_may_be_written_and_the_rest_is_not_looked_at() -> None:
 def test_the_row_that_does_not_fit_is_named(change: dict[str, Any], row: int, message: str) -> None:
     write, layout, rows = writer()
     with pytest.raises(RowError, match=message) as caught:
-        write.observations(leaf_views(layout, rows), batch() | change)
+        write.observations(targets_of(layout, rows), batch() | change)
     assert caught.value.row == row
 
 
@@ -76,9 +77,9 @@ def test_a_batch_with_other_keys_is_refused() -> None:
     write, layout, rows = writer()
     given = batch()
     with pytest.raises(ShapeError, match="does not fit its space: got no room, expected the keys room, seen"):
-        write.observations(leaf_views(layout, rows), {"seen": given["seen"]})
+        write.observations(targets_of(layout, rows), {"seen": given["seen"]})
     with pytest.raises(RowError, match="got no room"):
-        write.row(leaf_views(layout, rows), 1, {"seen": ()})
+        write.row(targets_of(layout, rows), 1, {"seen": ()})
 
 
 MASKS = np.array([[1, 0, 1, 1, 0], [0, 1, 0, 0, 1]], np.int8)
@@ -111,7 +112,7 @@ def test_masks_in_the_observation_are_joined() -> None:
     write, layout, rows = writer(spaces.Dict(observation=spaces.Discrete(2), action_mask=inner))
     target = np.zeros((2, 5), np.bool_)
     given = {"observation": np.array([0, 1]), "action_mask": SPLIT}
-    write.observations(leaf_views(layout, rows), given)
+    write.observations(targets_of(layout, rows), given)
     write.masks(target, given, {})
     assert rows.tolist() == [0, 1]
     assert np.array_equal(target, MASKS)

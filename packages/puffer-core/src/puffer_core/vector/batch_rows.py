@@ -7,66 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout, Leaf
 from puffer_core.nesting import NestingError, assembled
-from puffer_core.vector.columns import RowError, suspicious
+from puffer_core.vector.columns import ColumnWriter, RowError, Target, misfit, suspicious
 from puffer_core.vector.masks import KEY, MaskWriter, Shown
-
-Views: TypeAlias = "tuple[np.ndarray[Any, Any], ...]"
-"""One array `[rows, *leaf.shape]` a leaf."""
+from puffer_core.vector.slots import leaf_views
 
 Rows: TypeAlias = "Sequence[int] | np.ndarray[Any, Any]"
 """Numbers of some rows."""
-
-
-class BatchSlot(NamedTuple):
-    """Views of one slot, made once; `leaves` and `final_leaves` are those of the observations."""
-
-    observation: np.ndarray[Any, Any]
-    final_observation: np.ndarray[Any, Any]
-    leaves: Views
-    final_leaves: Views
-    reward: np.ndarray[Any, Any]
-    terminated: np.ndarray[Any, Any]
-    truncated: np.ndarray[Any, Any]
-    active: np.ndarray[Any, Any]
-    action_mask: np.ndarray[Any, Any] | None
-
-
-def batch_slots(buffers: EnvBuffers, layout: Layout) -> list[BatchSlot]:
-    """The views of every slot of `buffers`, whose observations lie as `layout` says."""
-    return [
-        BatchSlot(
-            observation=buffers.observation[t],
-            final_observation=buffers.final_observation[t],
-            leaves=leaf_views(layout, buffers.observation[t]),
-            final_leaves=leaf_views(layout, buffers.final_observation[t]),
-            reward=buffers.reward[t],
-            terminated=buffers.terminated[t],
-            truncated=buffers.truncated[t],
-            active=buffers.active[t],
-            action_mask=None if buffers.action_mask is None else buffers.action_mask[t],
-        )
-        for t in range(buffers.slots)
-    ]
-
-
-def leaf_views(layout: Layout, rows: np.ndarray[Any, Any]) -> Views:
-    """The leaves of rows `[rows, *layout.shape]`, without copying.
-
-    Example:
-        >>> import gymnasium
-        >>> [view.shape for view in leaf_views(Layout.of(gymnasium.spaces.Discrete(3)), np.zeros(5, np.int64))]
-        [(5,)]
-    """
-    parts = layout.split(rows)
-    return tuple(parts.values()) if isinstance(parts, dict) else (parts,)
 
 
 def batched(layout: Layout, rows: np.ndarray[Any, Any]) -> Any:
@@ -94,44 +47,42 @@ class BatchWriter:
     def __init__(self, shown: Shown, layout: Layout, action: Layout, num_envs: int) -> None:
         self._shown = shown
         self._plain = not layout.is_nested and not shown.mask
-        self._leaves = layout.leaves
+        self._columns = [ColumnWriter(leaf) for leaf in layout.leaves]
         self._whole = tuple(_repeated(leaf, num_envs) for leaf in layout.leaves)
         self._masks = MaskWriter(action)
         self._num_envs = num_envs
 
-    def observations(self, views: Views, batch: Any) -> None:
+    def observations(self, targets: Sequence[Target], batch: Any) -> None:
         """A whole batch.
 
         Raises:
             RowError: one row has another shape or kind of number, is no choice of the space, or holds NaN.
             ShapeError: the batch itself is not what the space's batches are.
         """
-        for leaf, whole, view, part in zip(self._leaves, self._whole, views, self._seen(batch), strict=True):
+        for column, whole, target, part in zip(self._columns, self._whole, targets, self._seen(batch), strict=True):
             part = np.asarray(part)
             try:
-                whole.encode(part, view)
+                whole.encode(part, target.rows)
             except ShapeError as error:
-                raise _row_error(leaf, part, view, error) from None
-            _check_nan(leaf, view, range(self._num_envs))
+                raise _row_error(column, part, target.rows, error) from None
+            column.refuse_nan(target.rows, target.flat, range(self._num_envs))
 
-    def rows(self, views: Views, batch: Any, rows: Rows) -> None:
+    def rows(self, targets: Sequence[Target], batch: Any, rows: Rows) -> None:
         """Some rows of a batch; what the others hold is not looked at. Raises as `observations` does."""
-        for leaf, view, part in zip(self._leaves, views, self._seen(batch), strict=True):
+        for column, target, part in zip(self._columns, targets, self._seen(batch), strict=True):
             if np.shape(part)[:1] != (self._num_envs,):
-                raise ShapeError(_misfit(f"got a batch of shape {np.shape(part)}, expected {self._num_envs} rows"))
+                raise ShapeError(misfit(f"got a batch of shape {np.shape(part)}, expected {self._num_envs} rows"))
             for row in rows:
-                _encode(leaf, int(row), part[row], view)
-            _check_nan(leaf, view, rows)
+                column.write_one(target, int(row), part[row])
 
-    def row(self, views: Views, row: int, value: Any) -> None:
+    def row(self, targets: Sequence[Target], row: int, value: Any) -> None:
         """One row, from a value of the space itself. Raises as `observations` does."""
         try:
             parts = self._seen(value)
         except ShapeError as error:
             raise RowError(row, error.message) from None
-        for leaf, view, part in zip(self._leaves, views, parts, strict=True):
-            _encode(leaf, row, part, view)
-            _check_nan(leaf, view, [row])
+        for column, target, part in zip(self._columns, targets, parts, strict=True):
+            column.write_one(target, row, part)
 
     def rewards(self, target: np.ndarray[Any, Any], values: Any) -> None:
         """One reward a row.
@@ -189,7 +140,7 @@ class BatchWriter:
         try:
             return [part for (part,) in self._shown.columns([batch])[0]]
         except NestingError as error:
-            raise ShapeError(_misfit(error.message)) from None
+            raise ShapeError(misfit(error.message)) from None
 
 
 def sparse(infos: Any, num_envs: int) -> list[tuple[int, Mapping[str, Any]]]:
@@ -228,32 +179,14 @@ def _repeated(leaf: Leaf, count: int) -> Leaf:
     return replace(leaf, kind=kind, shape=(count, *leaf.shape), sizes=leaf.sizes * count, start=leaf.start * count)
 
 
-def _row_error(leaf: Leaf, part: np.ndarray[Any, Any], view: np.ndarray[Any, Any], error: ShapeError) -> ShapeError:
+def _row_error(
+    column: ColumnWriter, part: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], error: ShapeError
+) -> ShapeError:
     """The same error of the first row that has it, in the words of one env."""
-    if len(part.shape) and len(part) == len(view):
+    if len(part.shape) and len(part) == len(rows):
         try:
             for row, value in enumerate(part):
-                _encode(leaf, row, value, view)
+                column.encode(row, value, rows[row, ...])
         except RowError as own:
             return own
-    return ShapeError(_misfit(error.message))
-
-
-def _encode(leaf: Leaf, row: int, value: Any, view: np.ndarray[Any, Any]) -> None:
-    try:
-        leaf.encode(value, view[row, ...])
-    except ShapeError as error:
-        raise RowError(row, _misfit(error.message)) from None
-
-
-def _check_nan(leaf: Leaf, view: np.ndarray[Any, Any], rows: Iterable[Any]) -> None:
-    if leaf.dtype.kind != "f" or not suspicious(view):
-        return
-    where = f"{leaf.name} of the observation" if leaf.path else "the observation"
-    for row in rows:
-        if np.isnan(view[row]).any():
-            raise RowError(int(row), f"{where} holds NaN: {view[row].tolist()}, expected numbers")
-
-
-def _misfit(message: str) -> str:
-    return f"the observation does not fit its space: {message}"
+    return ShapeError(misfit(error.message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -23,6 +23,11 @@ class RowError(ShapeError):
     def __init__(self, row: int, message: str) -> None:
         super().__init__(message)
         self.row = row
+
+
+def misfit(message: str) -> str:
+    """How every message of a value outside its space begins."""
+    return f"the observation does not fit its space: {message}"
 
 
 class Target(NamedTuple):
@@ -64,10 +69,8 @@ class ColumnWriter:
         if written is None:
             written = target.rows
             for i, value in enumerate(values):
-                self._encode(i, value, written[i, ...])
-        if self._may_be_nan and suspicious(written):
-            for i, row in enumerate(target.rows):
-                self._refuse_nan(i, row)
+                self.encode(i, value, written[i, ...])
+        self.refuse_nan(target.rows, written, range(len(target.rows)))
 
     def write_one(self, target: Target, row: int, value: Any) -> None:
         """The value of one row.
@@ -78,9 +81,8 @@ class ColumnWriter:
         if value.__class__ is np.ndarray and self._is_box and _FORM(value) == self._form:
             target.rows[row] = value
         else:
-            self._encode(row, value, target.rows[row, ...])
-        if self._may_be_nan and suspicious(target.rows[row]):
-            self._refuse_nan(row, target.rows[row, ...])
+            self.encode(row, value, target.rows[row, ...])
+        self.refuse_nan(target.rows, target.rows[row, ...], (row,))
 
     def _copy_box(self, target: Target, values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
         """Copy all at once (5 times faster than a row at a time), if all have exactly the leaf's dtype and shape."""
@@ -122,16 +124,34 @@ class ColumnWriter:
         target.rows[...] = counted
         return target.rows
 
-    def _encode(self, row: int, value: Any, place: np.ndarray[Any, Any]) -> None:
+    def encode(self, row: int, value: Any, place: np.ndarray[Any, Any]) -> None:
+        """Check one value and write it; NaN passes.
+
+        Raises:
+            RowError: it does not fit the space.
+        """
         try:
             self._leaf.encode(value, place)
         except ShapeError as error:
-            raise RowError(row, f"the observation does not fit its space: {error.message}") from None
+            raise RowError(row, misfit(error.message)) from None
 
-    def _refuse_nan(self, row: int, place: np.ndarray[Any, Any]) -> None:
-        if np.isnan(place).any():
-            where = f"{self._leaf.name} of the observation" if self._leaf.path else "the observation"
-            raise RowError(row, f"{where} holds NaN: {_said(place)}, expected numbers")
+    def refuse_nan(self, places: np.ndarray[Any, Any], written: np.ndarray[Any, Any], rows: Iterable[int]) -> None:
+        """Look for NaN in some rows of `places`.
+
+        Args:
+            places: `[rows, *shape]`.
+            written: the same numbers, or more: what shows soonest whether a look is worth while.
+            rows: that were written.
+
+        Raises:
+            RowError: there is one.
+        """
+        if not (self._may_be_nan and suspicious(written)):
+            return
+        for row in rows:
+            if np.isnan(places[row, ...]).any():
+                where = f"{self._leaf.name} of the observation" if self._leaf.path else "the observation"
+                raise RowError(int(row), f"{where} holds NaN: {_said(places[row, ...])}, expected numbers")
 
 
 def suspicious(array: np.ndarray[Any, Any]) -> bool:

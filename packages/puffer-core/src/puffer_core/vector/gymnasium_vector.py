@@ -17,12 +17,13 @@ from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedErr
 from puffer_core.quoting import value_text
 from puffer_core.vector import checks
 from puffer_core.vector.autoreset import Batch, Restart, restart_of, time_limit
-from puffer_core.vector.batch_rows import BatchSlot, BatchWriter, batch_slots, batched, sparse
+from puffer_core.vector.batch_rows import BatchWriter, batched, sparse
 from puffer_core.vector.checks import FAULTS
 from puffer_core.vector.columns import RowError
 from puffer_core.vector.making import layout_of
 from puffer_core.vector.masks import KEY, shown
 from puffer_core.vector.serial import environment_seed
+from puffer_core.vector.slots import Slot, slots_of
 
 Said: TypeAlias = list[tuple[int, Mapping[str, Any]]]
 """Infos as (row, dict)."""
@@ -66,7 +67,7 @@ class GymnasiumVectorEnv:
         self._id = id
         self._num_envs = num_envs
         self._seeds: list[int] = []
-        self._slots: list[BatchSlot] = []
+        self._slots: list[Slot] = []
         self._pending: tuple[int, Any] | None = None
         self._over = np.zeros(num_envs, np.bool_)
         self._broken = False
@@ -113,7 +114,7 @@ class GymnasiumVectorEnv:
         """
         checks.check_rows(self._id, self._num_envs, buffers)
         buffers.active[...] = True
-        self._slots = batch_slots(buffers, self.spec.observation)
+        self._slots = slots_of(buffers, self.spec.observation)
 
     def reset(self, seed: int, first: int = 0) -> None:
         """Start every environment anew and write slot 0.
@@ -180,7 +181,7 @@ class GymnasiumVectorEnv:
         except FAULTS as error:
             self._fail("step", error)
 
-    def _write_outcome(self, slot: BatchSlot, outcome: Any) -> Said:
+    def _write_outcome(self, slot: Slot, outcome: Any) -> Said:
         if not isinstance(outcome, tuple) or len(outcome) != 5:
             got = f"{len(outcome)} values" if isinstance(outcome, tuple) else value_text(outcome)
             raise ShapeError(f"step gave {got}, expected observation, reward, terminated, truncated, info")
@@ -206,7 +207,7 @@ class GymnasiumVectorEnv:
         self._write.masks(slot.action_mask, begun, begun_infos, ended)
         return said
 
-    def _write_same_step(self, slot: BatchSlot, infos: Mapping[str, Any], ended: np.ndarray[Any, Any]) -> Said:
+    def _write_same_step(self, slot: Slot, infos: Mapping[str, Any], ended: np.ndarray[Any, Any]) -> Said:
         """The batch holds the first observations already; the last ones and their infos lie in the infos."""
         infos = dict(infos)
         has = infos.pop("_final_obs", np.ones(self._num_envs, np.bool_))
@@ -226,7 +227,7 @@ class GymnasiumVectorEnv:
             said[row] = {**said.get(row, {}), **(own["step"] or {})}
         return [(row, said[row]) for row in sorted(said) if said[row]]
 
-    def _write_next_step(self, slot: BatchSlot, observation: Any, infos: Mapping[str, Any]) -> Said:
+    def _write_next_step(self, slot: Slot, observation: Any, infos: Mapping[str, Any]) -> Said:
         """Rows that were over have begun anew; rows that are over now lose the transition that comes next."""
         begun, done = self._over, (slot.terminated | slot.truncated) & ~self._over
         np.logical_not(done, out=slot.active)
@@ -281,7 +282,7 @@ class GymnasiumVectorEnv:
             raise UsageError(f"{self._id}: reset or step after close")
         return self._env
 
-    def _slot(self, slot: int, *, first: int = 0) -> BatchSlot:
+    def _slot(self, slot: int, *, first: int = 0) -> Slot:
         checks.check_slot(self._id, slot, len(self._slots), first)
         return self._slots[slot]
 

@@ -15,9 +15,11 @@ from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, UnsupportedError
 from puffer_core.vector import checks
 from puffer_core.vector.checks import FAULTS
+from puffer_core.vector.columns import RowError
 from puffer_core.vector.making import layout_of
 from puffer_core.vector.masks import KEY, shown
-from puffer_core.vector.rows import RowError, RowWriter, Slot, slots_of
+from puffer_core.vector.rows import RowWriter
+from puffer_core.vector.slots import Slot, slots_of
 
 Env: TypeAlias = "gymnasium.Env[Any, Any]"
 

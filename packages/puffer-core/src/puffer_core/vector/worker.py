@@ -23,25 +23,9 @@ from puffer_core.errors import EnvError, PufferError, UnsupportedError
 from puffer_core.quoting import error_text
 from puffer_core.specs import import_target
 from puffer_core.statefile import decode, encode
+from puffer_core.vector import control
 from puffer_core.vector.channel import Channel, Message
 from puffer_core.vector.checks import env_error
-from puffer_core.vector.control import (
-    AT,
-    BY_MESSAGE,
-    COMMAND,
-    DONE,
-    DUMP,
-    FAILED,
-    INFO_BYTES,
-    INFOS,
-    MAIN_SLEEPS,
-    SLOT,
-    WORKER_SLEEPS,
-    info_area,
-    note_place,
-    place_of,
-    words_of,
-)
 from puffer_core.vector.making import making
 from puffer_core.vector.memory import attach
 from puffer_core.vector.plain import plain
@@ -64,7 +48,7 @@ def main(channel: Channel, log: int) -> None:
     """
     faulthandler.enable(log, all_threads=False)
     if hasattr(faulthandler, "register"):
-        faulthandler.register(DUMP, log, all_threads=True)
+        faulthandler.register(control.DUMP, log, all_threads=True)
     with suppress(EOFError, ConnectionError):  # the main process is gone
         _Worker(channel).serve()
 
@@ -94,14 +78,14 @@ class _Worker:
     def _await_step(self) -> None:
         words, number = self._words, self._number + 1
         assert words is not None
-        if reaches(words, COMMAND, number, self._spin):
+        if reaches(words, control.COMMAND, number, self._spin):
             self._step(words, number)
             return
-        while words[COMMAND] != number:
-            words[WORKER_SLEEPS] = 1
+        while words[control.COMMAND] != number:
+            words[control.WORKER_SLEEPS] = 1
             self._fence()
-            ready = words[COMMAND] != number and self._poll.poll(_SAFETY_MILLISECONDS)
-            words[WORKER_SLEEPS] = 0
+            ready = words[control.COMMAND] != number and self._poll.poll(_SAFETY_MILLISECONDS)
+            words[control.WORKER_SLEEPS] = 0
             if ready and self._attend():
                 return
 
@@ -112,7 +96,7 @@ class _Worker:
             return False
         reply, data = self._reply(message)
         if self._words is not None:
-            self._words[AT] = 0
+            self._words[control.AT] = 0
         self._channel.send({"answers": message.content["number"], **reply}, data)
         return True
 
@@ -126,27 +110,27 @@ class _Worker:
     def _step(self, words: memoryview, number: int) -> None:
         self._fence()
         try:
-            infos = self._bound().step(self._action, words[SLOT])
-            words[INFOS] = self._lay_down(number, infos) if infos else 0
+            infos = self._bound().step(self._action, words[control.SLOT])
+            words[control.INFOS] = self._lay_down(number, infos) if infos else 0
         except BaseException as error:  # noqa: BLE001  as above
             self._channel.send({"answers": number, "error": self._told("step", error)})
-            words[FAILED] = number
+            words[control.FAILED] = number
         self._number = number
-        words[AT] = 0
+        words[control.AT] = 0
         self._fence()
-        words[DONE] = number
+        words[control.DONE] = number
         self._fence()
-        if words[MAIN_SLEEPS]:
+        if words[control.MAIN_SLEEPS]:
             self._channel.wake()
 
     def _lay_down(self, number: int, infos: Sequence[tuple[int, Any]]) -> int:
         """Write the infos where the main process finds them; the number of bytes."""
         text = json.dumps([(row, plain(info)) for row, info in infos]).encode()
-        if len(text) <= INFO_BYTES:
+        if len(text) <= control.INFO_BYTES:
             self._infos[: len(text)] = text
             return len(text)
         self._channel.send({"answers": number, "answer": {}}, text)
-        return BY_MESSAGE
+        return control.BY_MESSAGE
 
     def _do(self, message: Message) -> tuple[Any, bytes]:
         content = message.content
@@ -179,7 +163,7 @@ class _Worker:
 
     def _make(self, content: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         row = attach(fds, content["control"])["control"]
-        self._infos = info_area(row)
+        self._infos = control.info_area(row)
         self._spin = content["spin"]
         self._first, self._count, self._total = content["first"], content["count"], content["total"]
         self._recipe = recipe = Recipe(**content["recipe"])
@@ -189,9 +173,9 @@ class _Worker:
         with making(recipe.name, recipe.options):
             target = import_target(recipe.target)
         self._env = recipe.make(target, self._count, first=self._first, total=self._total)
-        self._words = words_of(row)
+        self._words = control.words_of(row)
         if isinstance(self._env, SerialVectorEnv):
-            self._env.watch(partial(note_place, self._words))
+            self._env.watch(partial(control.note_place, self._words))
         return spec_to_json(self._env.spec)
 
     def _render(self) -> tuple[Any, bytes]:
@@ -210,7 +194,7 @@ class _Worker:
     def _named(self, phase: str, error: BaseException) -> EnvError:
         """What nothing else has put into words: a KeyboardInterrupt, or an error of a batch of its own."""
         name, what = self._recipe.name, error_text(error)
-        place, resetting = place_of(self._words) if self._words is not None else (None, False)
+        place, resetting = control.place_of(self._words) if self._words is not None else (None, False)
         if place is None or self._seed is None:
             return env_error(name, str(Share(self._first, self._count)), phase, what)
         index, phase = self._first + place, "reset" if resetting else phase

@@ -16,23 +16,8 @@ import numpy as np
 from puffer_core import errors
 from puffer_core.contracts.env import Infos
 from puffer_core.errors import EnvError, PufferError
-from puffer_core.vector import worker
+from puffer_core.vector import control, worker
 from puffer_core.vector.channel import Channel, Message, channel_pair, readable
-from puffer_core.vector.control import (
-    AT,
-    BY_MESSAGE,
-    COMMAND,
-    DONE,
-    DUMP,
-    FAILED,
-    INFOS,
-    MAIN_SLEEPS,
-    SLOT,
-    WORKER_SLEEPS,
-    info_area,
-    place_of,
-    words_of,
-)
 from puffer_core.vector.forkserver import ForkServer, ServerDied, fork_server
 from puffer_core.vector.memory import anonymous_file, describe
 from puffer_core.vector.waiting import Fence, reaches
@@ -90,14 +75,14 @@ class WorkerProcess:
 
     Args:
         target: `"module:Attribute"` of the environment.
-        control: its row of control memory.
+        row: its row of control memory.
         spin: seconds to wait without pause.
     """
 
-    def __init__(self, target: str, control: np.ndarray[Any, Any], *, spin: float) -> None:
+    def __init__(self, target: str, row: np.ndarray[Any, Any], *, spin: float) -> None:
         self._module = target.partition(":")[0]
-        self._control = control
-        self._words, self._infos = words_of(control), info_area(control)
+        self._row = row
+        self._words, self._infos = control.words_of(row), control.info_area(row)
         self._spin = spin
         self._fence = Fence()
         self._number = 0
@@ -135,8 +120,8 @@ class WorkerProcess:
             channel.close()
             raise
         self._channel, self._buried = channel, False
-        fds, control = describe({"control": self._control})
-        self.ask("make", fds=fds, control=control, spin=self._spin, **message)
+        fds, form = describe({"control": self._row})
+        self.ask("make", fds=fds, control=form, spin=self._spin, **message)
 
     @property
     def alive(self) -> bool:
@@ -145,7 +130,7 @@ class WorkerProcess:
 
     def place(self) -> tuple[int | None, bool]:
         """The environment of its share that it was last at, None where that is not known, and whether it was reset."""
-        return place_of(self._words)
+        return control.place_of(self._words)
 
     def kill(self) -> None:
         """End the process and see it dead. Safe to call at any time."""
@@ -248,17 +233,17 @@ class WorkerProcess:
         return self._died
 
     def _expired(self, seconds: float) -> WorkerDied:
-        at = self._words[AT]  # one that was stopped goes on when its stack is asked for
+        at = self._words[control.AT]  # one that was stopped goes on when its stack is asked for
         trace = self._stack()
         self.kill()
-        self._words[AT] = at
+        self._words[control.AT] = at
         self._died = WorkerDied(f"took longer than {seconds:g} s and was killed", trace, late=True)
         return self._died
 
     def _stack(self) -> str:
         """Where the process stands, as it writes it itself; empty if it does not within half a second."""
         assert self._server is not None
-        for signum in (DUMP, signal.SIGCONT):  # one that is stopped cannot write
+        for signum in (control.DUMP, signal.SIGCONT):  # one that is stopped cannot write
             self._server.signal(self.pid, signum)
         until = monotonic() + _DUMP_SECONDS
         seen = 0
@@ -282,11 +267,11 @@ class WorkerProcess:
         """Have it step its share; the actions are in shared memory."""
         words = self._words
         self._number = number = self._number + 1
-        words[SLOT] = slot
+        words[control.SLOT] = slot
         self._fence()
-        words[COMMAND] = number
+        words[control.COMMAND] = number
         self._fence()
-        if words[WORKER_SLEEPS] and self._channel is not None:
+        if words[control.WORKER_SLEEPS] and self._channel is not None:
             self._channel.wake()
 
     def finish(self, patience: Patience) -> Infos:
@@ -297,30 +282,30 @@ class WorkerProcess:
             PufferError: an environment raised.
         """
         words, number = self._words, self._number
-        if not reaches(words, DONE, number, self._spin):
+        if not reaches(words, control.DONE, number, self._spin):
             self._block(patience)
         self._fence()
-        if words[FAILED] == number:
+        if words[control.FAILED] == number:
             self._answer_to_step(patience)
-        size = words[INFOS]
+        size = words[control.INFOS]
         if not size:
             return ()
-        text = self._answer_to_step(patience).data if size == BY_MESSAGE else bytes(self._infos[:size])
+        text = self._answer_to_step(patience).data if size == control.BY_MESSAGE else bytes(self._infos[:size])
         return [(row, info) for row, info in json.loads(text)]
 
     def _block(self, patience: Patience) -> None:
         words = self._words
-        words[MAIN_SLEEPS] = 1
+        words[control.MAIN_SLEEPS] = 1
         self._fence()
         try:
-            while words[DONE] != self._number:
+            while words[control.DONE] != self._number:
                 try:
                     self._look_after(patience)
                 except WorkerDied as died:
-                    if died.late or words[DONE] != self._number:  # who died after the step was done has done it
+                    if died.late or words[control.DONE] != self._number:  # who died after the step was done has done it
                         raise
         finally:
-            words[MAIN_SLEEPS] = 0
+            words[control.MAIN_SLEEPS] = 0
 
     def _answer_to_step(self, patience: Patience) -> Message:
         while True:
