@@ -12,6 +12,7 @@ from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
 from puffer_core.contracts.trainer import Metrics, TrainerContext, Unit
 from puffer_core.errors import UsageError
+from puffer_core.nonfinite import UpdateGuard
 from puffer_core.normalisers import moments_init
 from puffer_core.schedules import schedule
 from puffer_core.states import check_form
@@ -55,6 +56,7 @@ class Ppo:
         self._running_return = backend.to_device(np.zeros(rows, np.float32))
         fn = partial(update, policy=self._policy, config=config, optimizer=optimizer)
         pass_rows = rows * config.horizon // config.minibatches
+        self._guard = UpdateGuard(backend)
         self._update = backend.compile(fn, consumes=(0, 1, 2), rows=pass_rows)
 
     def _initial_params(self, context: TrainerContext) -> Params:
@@ -64,16 +66,22 @@ class Ppo:
         return params
 
     def update(self) -> Metrics:
-        """Collect `horizon` steps of every row and learn from them for `epochs` passes."""
+        """Collect `horizon` steps of every row and learn from them for `epochs` passes.
+
+        What was learned is undone where something of it is not finite.
+
+        Raises:
+            NotFiniteError: for the third time in a row.
+        """
         config = self.config
         fraction = min(1.0, self.progress / self._total_steps)
         learning_rate = config.learning_rate * schedule(config.learning_rate_schedule, fraction)
         rollout = self._collector.collect(self._params)
-        self._params, self._optimizer_state, self._running_return, metrics = self._update(
-            self._params, self._optimizer_state, self._running_return, rollout, self._draw_order(), learning_rate
-        )
-        values = self._backend.to_numpy(metrics)
-        return {name: float(value) for name, value in values.items()} | {"learning_rate": learning_rate}
+        state = self._params, self._optimizer_state, self._running_return
+        state, metrics = self._guard.attempt(self._update, state, rollout, self._draw_order(), learning_rate)
+        self._params, self._optimizer_state, self._running_return = state
+        self._guard.check(rollout, self._params)
+        return metrics | {"learning_rate": learning_rate}
 
     def _draw_order(self) -> object:
         """Which sequences each minibatch of each epoch takes, `[epochs, minibatches, size]`."""
@@ -94,12 +102,13 @@ class Ppo:
         return Agent(self._policy, self._params)
 
     def state_dict(self) -> State:
-        """Parameters, optimizer state, and the running returns that scale rewards."""
+        """Parameters, optimizer state, the running returns that scale rewards, and how many updates were undone."""
         to_numpy = self._backend.to_numpy
         return {
             "params": to_numpy(self._params),
             "optimizer": to_numpy(self._optimizer_state),
             "running_return": to_numpy(self._running_return),
+            "guard": self._guard.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -113,3 +122,4 @@ class Ppo:
         self._params = copy(to_device(dict(state["params"])))
         self._optimizer_state = copy(to_device(dict(state["optimizer"])))
         self._running_return = copy(to_device(state["running_return"]))
+        self._guard.load_state_dict(state["guard"])

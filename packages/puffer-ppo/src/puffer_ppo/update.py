@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ from puffer_core.contracts.backend import Optimizer, OptimizerState
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Rollout
+from puffer_core.nonfinite import FINITE, GRADIENT, all_finite
 from puffer_core.normalisers import return_moments, scale_reward
 from puffer_core.returns import discount_and_bootstrap, gae
 from puffer_ppo.config import PpoConfig
@@ -21,7 +23,7 @@ REWARD_STATS = "stats.reward."
 
 Learned: TypeAlias = tuple[Params, OptimizerState]
 State: TypeAlias = tuple[Any, Learned, Array, Array]
-"""Epochs done, what was learned, the mean norm of the last epoch's gradients, the divergence after it."""
+"""Epochs done, what was learned, mean loss and gradient norm of the last epoch, the divergence after it."""
 
 
 def update(
@@ -54,37 +56,61 @@ def update(
 
     Returns:
         Parameters, optimizer state, running return, and metrics. They are taken once, after learning, on the
-        last minibatch: a random part of the rollout.
+        last minibatch: a random part of the rollout. `FINITE` is among them: whether losses, gradients and parameters
+        all were.
     """
     params, running_return, reward = _scale(ops, params, running_return, rollout, config)
     batch, explained_variance = make_batch(ops, rollout, reward, config)
-    carry = rollout["carry"]
-    gradient = ops.value_and_grad(partial(ppo_loss, ops, policy=policy, config=config))
     watch = partial(diagnose, ops, policy=policy, config=config)
+    part = partial(_part, ops, batch, rollout["carry"])
+    start = params, optimizer_state
+    (params, optimizer_state), watched = _learn(
+        ops, start, part, watch, order, learning_rate, policy=policy, config=config, optimizer=optimizer
+    )
+    metrics = watch(params, *part(order[-1, -1]))
+    metrics |= {"loss/total": watched[0], GRADIENT: watched[1], "policy/explained_variance": explained_variance}
+    inputs = map_tree(lambda x: x[:-1], rollout["inputs"])
+    params = policy.update_stats(ops, params, inputs, ops.astype(rollout["active"], reward.dtype))
+    metrics[FINITE] = all_finite(ops, metrics, params)
+    return params, optimizer_state, running_return, metrics
+
+
+def _learn(
+    ops: Ops,
+    start: Learned,
+    part: Callable[[Array], tuple[Batch, Tree]],
+    watch: Callable[..., dict[str, Array]],
+    order: Int[Array, "epochs minibatches size"],
+    learning_rate: Any,
+    *,
+    policy: Policy,
+    config: PpoConfig,
+    optimizer: Optimizer,
+) -> tuple[Learned, Float[Array, " 2"]]:
+    """Every epoch and minibatch; what was learned, and the mean loss and gradient norm of the last epoch.
+
+    Those two are not finite where any epoch's were not.
+    """
+    gradient = ops.value_and_grad(partial(ppo_loss, ops, policy=policy, config=config))
 
     def minibatch(learned: Learned, index: Array) -> tuple[Learned, Array]:
-        _, gradients = gradient(learned[0], *_part(ops, batch, carry, index))
+        (loss, _), gradients = gradient(learned[0], *part(index))
         gradients, norm = ops.clip_by_global_norm(gradients, config.max_grad_norm)
-        return optimizer.apply(learned[0], gradients, learned[1], learning_rate), norm
+        return optimizer.apply(learned[0], gradients, learned[1], learning_rate), ops.stack([loss, norm], axis=0)
 
     def epoch(state: State) -> State:
-        number, learned, _, kl = state
-        learned, norms = ops.scan(minibatch, learned, order[number])
+        number, learned, watched, kl = state
+        learned, seen = ops.scan(minibatch, learned, order[number])
         if config.target_kl is not None:
-            kl = watch(learned[0], *_part(ops, batch, carry, order[number, -1]))["policy/kl"]
-        return number + 1, learned, ops.mean(norms), kl
+            kl = watch(learned[0], *part(order[number, -1]))["policy/kl"]
+        return number + 1, learned, ops.mean(seen, axis=0) + 0.0 * watched, kl
 
     def goes_on(state: State) -> Any:
         more = state[0] < config.epochs
         return more if config.target_kl is None else more & (state[3] <= config.target_kl)
 
-    start: State = (0, (params, optimizer_state), ops.zeros(()), ops.zeros(()))
-    _, (params, optimizer_state), norm, _ = ops.while_loop(goes_on, epoch, start)
-    metrics = watch(params, *_part(ops, batch, carry, order[-1, -1]))
-    metrics |= {"loss/grad_norm": norm, "policy/explained_variance": explained_variance}
-    inputs = map_tree(lambda x: x[:-1], rollout["inputs"])
-    params = policy.update_stats(ops, params, inputs, ops.astype(rollout["active"], reward.dtype))
-    return params, optimizer_state, running_return, metrics
+    _, learned, watched, _ = ops.while_loop(goes_on, epoch, (0, start, ops.zeros((2,)), ops.zeros(())))
+    return learned, watched
 
 
 def _part(ops: Ops, batch: Batch, carry: Tree, index: Array) -> tuple[Batch, Tree]:

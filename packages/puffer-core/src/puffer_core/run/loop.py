@@ -10,13 +10,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from puffer_core.checkpoint import Checkpoint
+from puffer_core.checkpoint import Checkpoint, step_name
 from puffer_core.contracts.logger import MetricLogger, RunInfo
 from puffer_core.contracts.trainer import Metrics
 from puffer_core.errors import PufferError
 from puffer_core.evaluation import EvaluationStopped
 from puffer_core.guests import working_directory_kept
 from puffer_core.loggers.fanout import RunLoggers
+from puffer_core.nonfinite import DUMPS, SKIPPED, dumping
 from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
 from puffer_core.run import persistence
@@ -163,7 +164,7 @@ class _Loop:
         """One update and everything that is due after it."""
         options, before, start = self.plan.options, self.trainer.progress, perf_counter()
         self.stop.renew()
-        with working_directory_kept():
+        with working_directory_kept(), dumping(self.directory.path / DUMPS / step_name(before)):
             metrics = self.trainer.update()
         seconds, step = perf_counter() - start, self.trainer.progress
         self.directory.keep_workers(self.context.worker_pids)
@@ -227,6 +228,13 @@ class _Loop:
 
 
 def _check_finite(metrics: Metrics, step: int) -> None:
+    """The net for trainers that do not undo such updates themselves.
+
+    Raises:
+        PufferError: a loss is not finite.
+    """
+    if SKIPPED in metrics:
+        return
     for name, value in metrics.items():
         if name.startswith("loss/") and not math.isfinite(value):
             raise PufferError(
