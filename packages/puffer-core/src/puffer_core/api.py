@@ -18,10 +18,11 @@ from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run.context import EVALUATION_ROWS, make_env, resized
 from puffer_core.run.directory import Run
+from puffer_core.run.display import Display
 from puffer_core.seeding import Streams
 from puffer_core.specs import PolicySpec
 
-__all__ = ["Evaluation", "LoadedPolicy", "Run", "evaluate", "load_policy", "train"]
+__all__ = ["Evaluation", "LoadedPolicy", "Run", "evaluate", "load_policy", "resume", "train"]
 
 
 def train(
@@ -64,17 +65,56 @@ def train(
         (2, 3, True)
     """
     from puffer_core.config import resolve
-    from puffer_core.run.loop import execute
+    from puffer_core.run.resume import begin
 
     if env and dataset:
         raise UsageError(f"train: got env={env!r} and dataset={dataset!r}, expected one of them")
     host = host or PluginHost.discover()
-    plan = resolve(host, trainer, env or dataset, overrides=options | {"quiet": quiet}, file=config)
+    options |= {"quiet": quiet}
+    plan = resolve(host, trainer, env or dataset, overrides=options, file=config)
+    file = [] if config is None else ["--config", str(config)]
+    return begin(plan, host, argv=file, overrides=options, display=_display(quiet))
+
+
+def resume(run: Run | str | Path, *, host: PluginHost | None = None, quiet: bool = True, **options: Any) -> Run:
+    """Go on with a run from its last sound checkpoint, to its end. The same as `puffer resume`.
+
+    Args:
+        run: the run, or its directory.
+        host: the plugins; discovered where None.
+        quiet: show nothing while it trains, but warnings on stderr.
+        options: what is to change from here on, of what `puffer resume --help` lists (`total_steps=2000`,
+            `vector={"workers": 2}`, `logger=["tensorboard"]`).
+
+    Returns:
+        The run; `run.evaluation` is what it reached. One that had finished is returned as it is.
+
+    Raises:
+        CheckpointError: not a run, nothing sound to go on from, or a plugin that it needs is not installed.
+        UsageError: an option that may not change; says from what to what.
+        ResourceError: another process works on it.
+        RunStopped: a signal ended it; it was saved before.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as place:
+        ...     run = train("ppo", env="cartpole", total_steps=128, horizon=4, eval_episodes=2, run=place)
+        ...     longer = resume(run, total_steps=256)
+        ...     [path.name for path in longer.checkpoints][-1]
+        'step-000000000256'
+    """
+    from puffer_core.run.resume import resume as go_on
+
+    directory = run.directory if isinstance(run, Run) else Path(run)
+    return go_on(directory, host or PluginHost.discover(), overrides=options, display=_display(quiet))
+
+
+def _display(quiet: bool) -> Display | None:
     if quiet:
-        return execute(plan, host)
+        return None
     from puffer_core.console import make_display
 
-    return execute(plan, host, display=make_display())
+    return make_display()
 
 
 def evaluate(

@@ -68,11 +68,6 @@ def test_reaching_the_target_is_an_end(run: Path) -> None:
     assert overview(run).status == "finished"
 
 
-def test_what_a_resume_changed_counts(run: Path) -> None:
-    (run / "resumes.jsonl").write_text(json.dumps({"changes": {"total_steps": 100}}) + "\n")
-    assert (overview(run).total_steps, overview(run).status) == (100, "stopped")
-
-
 def test_updates_after_the_last_checkpoint_mean_failed(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 32, "episode/return": 3.5}\n')

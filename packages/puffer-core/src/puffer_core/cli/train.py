@@ -62,7 +62,12 @@ def _train(trainer: str, argv: list[str], host: PluginHost) -> None:
     from puffer_core.config import resolve
 
     plan = resolve(host, trainer, argv=argv)  # before the run loop is imported: a mistake is answered at once
-    from puffer_core.console import make_display
-    from puffer_core.run.loop import execute
+    if plan.several.seeds:
+        from puffer_core.seeds import train_plan
 
-    execute(plan, host, display=make_display(quiet=plan.options.quiet))
+        train_plan(plan, host)
+        return
+    from puffer_core.console import make_display
+    from puffer_core.run.resume import begin
+
+    begin(plan, host, argv=argv, display=make_display(quiet=plan.options.quiet))

@@ -83,11 +83,18 @@ class RunContext:
         """Of the processes that step the run's env beside this one, as they are now."""
         return [pid for env in self.__dict__.get("vector_envs", ()) for pid in getattr(env, "pids", ())]
 
+    def worker_stacks(self) -> dict[int, str]:
+        """Where each of them stands, by pid; for a thread that watches."""
+        envs = self.__dict__.get("vector_envs", ())
+        return {pid: text for env in envs for pid, text in getattr(env, "stacks", dict)().items()}
+
     def _settled_vector(self) -> VectorConfig:
         """How the env is stepped; where its mode is `auto`, a short look at the env settles it."""
         from puffer_core.vector.choosing import choose
         from puffer_core.vector.shares import cores
 
+        if self.plan.settled is not None:
+            return self.plan.settled
         component, vector = self._env_component(), self.plan.vector
         divided(vector, cores())  # what cannot be shared out is refused before anything is measured
         provided = _provided(component)

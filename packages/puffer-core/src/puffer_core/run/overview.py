@@ -22,7 +22,6 @@ Status: TypeAlias = Literal["running", "finished", "stopped", "failed", "unknown
 """`running`: a process holds it. `finished`: saved where it was to end. `stopped`: saved at its last update, before
 that. `failed`: what it did after its last checkpoint is lost. `unknown`: it never got as far as an update."""
 
-RESUMES = "resumes.jsonl"
 _TAIL = 1 << 20
 _RETURN = "episode/return"
 _EVALUATED = re.compile(rb'"eval/return": (-?[0-9][0-9.eE+-]*)[,}]')  # parsing every line takes seconds for 500 runs
@@ -112,7 +111,7 @@ def overview(path: Path) -> Overview:
     try:
         config = Run(path).config
         lines, evaluated = _tail(path / METRICS)
-        total = _total(path, config)
+        total = _integer(config.get("total_steps"))
     except (CheckpointError, OSError, ValueError) as error:
         reason = error.message if isinstance(error, CheckpointError) else f"{path}: {error}"
         return Overview(path, "damaged", began, used, reason=reason)
@@ -186,14 +185,8 @@ def _values(lines: list[dict[str, Any]], key: str) -> list[float]:
     return [float(value) for value in found if isinstance(value, (int, float)) and math.isfinite(value)]
 
 
-def _total(path: Path, config: dict[str, Any]) -> int | None:
-    """Where the run ends: as it was planned, or as the last resume has it that changed it."""
-    total = config.get("total_steps")
-    if (path / RESUMES).exists():
-        for line in (path / RESUMES).read_text(encoding="utf-8").splitlines():
-            changes = json.loads(line).get("changes", {})
-            total = changes.get("total_steps", total) if isinstance(changes, dict) else total
-    return total if isinstance(total, int) else None
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _began(path: Path) -> float:

@@ -22,6 +22,7 @@ from puffer_core.manifest import ComponentEntry, Header, PolicyEntry, ResumeEntr
 from puffer_core.plan import Component
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
+from puffer_core.run.fitting import check_fits
 from puffer_core.run.record import RunRecord
 
 DISTRIBUTION = "puffer-core"
@@ -155,26 +156,38 @@ def restore(context: RunContext, trainer: Trainer, record: RunRecord, saved: Che
     Raises:
         CheckpointError: it has other components, or states that they do not take.
     """
+    policy = trainer.agent.policy
+    if saved.manifest.policy is not None and context.provides(policy):
+        check_fits(saved.path, saved.manifest.policy, _policy_entry(context.plan.policy, policy))
     states = dict(saved.states)
     states["trainer"] = {**states.get("trainer", {}), "params": states.pop("policy", {})}
     if "collector" in states and context.collects is None:
         context.restore_collector(states.pop("collector"))
     components = _components(context, trainer, record)
-    _check_same_components(saved, set(components), set(states))
+    _check_same_components(saved, components, set(states))
     for name, (component, _, _) in components.items():  # the streams come last: nothing may draw from them afterwards
         entry = saved.manifest.components[name]
-        component.load_state_dict(_current(name, component, entry, states[name]))
+        try:
+            component.load_state_dict(_current(name, component, entry, states[name]))
+        except CheckpointError as error:
+            raise CheckpointError(f"{saved.path}: {name}: {error.message}", remedy=error.remedy) from error
 
 
-def _check_same_components(saved: Checkpoint, here: set[str], there: set[str]) -> None:
-    if unknown := sorted(there - here):
+def _check_same_components(
+    saved: Checkpoint, here: dict[str, tuple[Checkpointable, str, str]], there: set[str]
+) -> None:
+    if unknown := sorted(there - here.keys()):
         entry = saved.manifest.components[unknown[0]]
         raise CheckpointError(
             f"{saved.path}: it holds the state of {unknown[0]} ({entry.type}), which this run does not have",
             remedy=f"install {entry.distribution} {entry.distribution_version}" if entry.distribution else "",
         )
-    if missing := sorted(here - there):
-        raise CheckpointError(f"{saved.path}: it has no state of {', '.join(missing)}, which this run has")
+    if missing := sorted(here.keys() - there):
+        _, distribution, _ = here[missing[0]]
+        raise CheckpointError(
+            f"{saved.path}: it has no state of {missing[0]}, which {distribution} adds to the run now",
+            remedy=f"leave that plugin out: puffer -p no:{distribution} resume ...",
+        )
 
 
 def _current(name: str, component: Checkpointable, entry: ComponentEntry, state: State) -> State:

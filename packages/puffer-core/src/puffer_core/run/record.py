@@ -10,6 +10,7 @@ import numpy as np
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.trainer import Metrics
 from puffer_core.evaluation import Evaluation
+from puffer_core.plan import RunOptions
 from puffer_core.states import check_form
 
 
@@ -50,6 +51,10 @@ class RunRecord:
     def reached(self, target: float | None) -> bool:
         """Whether the last evaluation's mean return is at least `target`; never where that is None."""
         return target is not None and self.evaluation is not None and self.evaluation.mean_return >= target
+
+    def ended(self, step: int, options: RunOptions) -> bool:
+        """Whether training is over at `step`: all steps were taken and judged, or an evaluation reached the target."""
+        return (step >= options.total_steps or self.reached(options.target_return)) and self.pending is None
 
     def state_dict(self) -> State:
         """Seconds spent, the last evaluation with the return and length of each episode, and how far the log is."""

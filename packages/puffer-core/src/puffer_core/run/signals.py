@@ -32,7 +32,7 @@ class RunStopped(PufferError):  # noqa: N818  nothing went wrong
         name = signal.Signals(signum).name
         super().__init__(
             f"stopped by {name} at step {step:,}; saved in {checkpoint}",
-            remedy=f"see what it learned so far: puffer eval {directory}",
+            remedy=f"go on: puffer resume {directory}; see what it learned so far: puffer eval {directory}",
         )
         self.exit_code = 128 + signum
         self.directory = directory
