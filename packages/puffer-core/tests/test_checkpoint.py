@@ -1,18 +1,32 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from puffer_core import checkpoint
-from puffer_core.checkpoint import LATEST, MANIFEST, Saved, VersionError, completed, is_sound, load, save
+from puffer_core.checkpoint import (
+    LATEST,
+    MANIFEST,
+    Saved,
+    VersionError,
+    completed,
+    is_sound,
+    load,
+    remove_leftovers,
+    save,
+)
 from puffer_core.errors import CheckpointError, ResourceError
 from puffer_core.manifest import Header, Manifest, ResumeEntry, sealed
+from puffer_testing import FailingFiles, Operation
 
 
 def header(step: int = 5, **rest: Any) -> Header:
@@ -207,18 +221,56 @@ def test_a_component_that_cannot_be_saved_is_named(tmp_path: Path) -> None:
     assert completed(tmp_path) == []
 
 
-def test_a_place_that_cannot_be_written_is_a_resource_error_and_older_checkpoints_stay(saved: Path) -> None:
-    target = saved.parent / f".step-000000000006.{os.getpid()}"
-    original = Path.mkdir
+def test_a_sound_checkpoint_is_replaced_where_that_is_asked_for(saved: Path) -> None:
+    save(saved.parent, header(score=2.5), parts(), replace=True)
+    assert load(saved).manifest.score == 2.5
+    assert {path.name for path in saved.parent.iterdir()} == {LATEST, saved.name}
 
-    def full(self: Path, *arguments: Any, **keywords: Any) -> None:
-        if self == target:
-            raise OSError(28, "No space left on device")
-        original(self, *arguments, **keywords)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "mkdir", full)
-        with pytest.raises(ResourceError, match="No space left on device") as refused:
-            save(saved.parent, header(6), parts())
-    assert refused.value.exit_code == 6
+def test_a_checkpoint_moved_aside_by_a_save_that_was_killed_comes_back(saved: Path) -> None:
+    aside = saved.rename(saved.with_name(f".{saved.name}.1.old"))
+    remove_leftovers(saved.parent)
     assert is_sound(saved)
+    assert not aside.exists()
+
+
+def test_what_was_to_become_latest_is_removed(saved: Path) -> None:
+    (saved.parent / ".LATEST.1").touch()
+    remove_leftovers(saved.parent)
+    assert {path.name for path in saved.parent.iterdir()} == {LATEST, saved.name}
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_is_a_finite_number(score: float) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        header(score=score)
+
+
+def test_large_arrays_are_hashed_as_they_are_written(tmp_path: Path) -> None:
+    large = np.random.default_rng(3).standard_normal(100_000)
+    path = save(tmp_path, header(), {"policy": Saved({"large": large, "none": np.zeros((0, 2))}, "m:Policy")})
+    assert is_sound(path)
+    assert np.array_equal(load(path).states["policy"]["large"], large)
+
+
+def test_a_run_that_is_not_there_any_more_is_not_made_again(saved: Path) -> None:
+    run = saved.parent.parent
+    run.rename(run.with_name("moved"))
+    with pytest.raises(ResourceError, match=r"No such file or directory; it needs [\d,]+ bytes, and .* be looked at"):
+        save(saved.parent, header(6), parts())
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_save_that_fails_names_the_room_and_leaves_the_rest_as_it_was(saved: Path, number: int) -> None:
+    def refuse(operation: Operation) -> None:
+        if operation.kind == "write":
+            raise OSError(number, os.strerror(number))
+
+    before = {path: path.read_bytes() for path in saved.parent.rglob("*") if path.is_file()}
+    with FailingFiles(saved.parent, refuse), pytest.raises(ResourceError) as refused:
+        save(saved.parent, header(6), parts())
+    assert refused.value.exit_code == 6
+    assert os.strerror(number) in refused.value.message
+    assert re.search(r"it needs [\d,]+ bytes, [\d,]+ are free", refused.value.message)
+    assert {path: path.read_bytes() for path in saved.parent.rglob("*") if path.is_file()} == before

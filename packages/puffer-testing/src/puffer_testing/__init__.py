@@ -7,6 +7,7 @@ from puffer_testing.backend import BackendConformance
 from puffer_testing.chaos import ChaosDictEnv, ChaosEnv, chaos_outcome
 from puffer_testing.checkpointable import CheckpointableConformance
 from puffer_testing.env import EnvConformance
+from puffer_testing.failing_files import Crashed, FailingFiles, Operation
 from puffer_testing.logger import LoggerConformance
 from puffer_testing.plugin import PluginConformance
 from puffer_testing.policy import PolicyConformance
@@ -17,8 +18,11 @@ __all__ = [
     "ChaosDictEnv",
     "ChaosEnv",
     "CheckpointableConformance",
+    "Crashed",
     "EnvConformance",
+    "FailingFiles",
     "LoggerConformance",
+    "Operation",
     "PluginConformance",
     "PolicyConformance",
     "TrainerConformance",
