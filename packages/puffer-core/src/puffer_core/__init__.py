@@ -31,7 +31,7 @@ from puffer_core.specs import (
 )
 
 if TYPE_CHECKING:
-    from puffer_core.api import Run, evaluate, load_policy, train
+    from puffer_core.api import Run, evaluate, load_policy, resume, train
     from puffer_core.contracts.backend import Backend
     from puffer_core.contracts.checkpointable import Checkpointable
     from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from puffer_core.contracts.policy import Agent, Policy, PolicyInterface
     from puffer_core.contracts.trainer import Collector, Rollout, Trainer, TrainerContext
     from puffer_core.layout import Layout
+    from puffer_core.seeds import train_seeds
 
 _LAZY = {
     "Agent": "puffer_core.contracts.policy",
@@ -60,7 +61,9 @@ _LAZY = {
     "VectorEnvSpec": "puffer_core.contracts.env",
     "evaluate": "puffer_core.api",
     "load_policy": "puffer_core.api",
+    "resume": "puffer_core.api",
     "train": "puffer_core.api",
+    "train_seeds": "puffer_core.seeds",
 }
 
 __all__ = [
@@ -98,7 +101,9 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "load_policy",
+    "resume",
     "train",
+    "train_seeds",
 ]
 
 

@@ -67,14 +67,19 @@ class EndOnly:
                 self._print(line)
 
     def _print(self, line: str) -> None:
-        if self._stream is None:
-            return
-        try:
-            print(line, file=self._stream, flush=True)
-        except UnicodeEncodeError:
-            print(line.encode("ascii", "replace").decode(), file=self._stream, flush=True)
-        except (OSError, ValueError):  # the reader of a pipe went away, or the stream was closed: training goes on
+        if self._stream is not None and not write_line(self._stream, line):
             self._stream = None
+
+
+def write_line(stream: TextIO, line: str) -> bool:
+    """Write a line and flush; False if the stream is gone: who trains goes on without it."""
+    try:
+        print(line, file=stream, flush=True)
+    except UnicodeEncodeError:
+        print(line.encode("ascii", "replace").decode(), file=stream, flush=True)
+    except (OSError, ValueError):  # the reader of a pipe went away, or the stream was closed
+        return False
+    return True
 
 
 def ending(run: Run, progress: Progress) -> Iterator[str]:

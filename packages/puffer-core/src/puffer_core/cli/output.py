@@ -14,10 +14,20 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         NAME   SUMMARY
         numpy  the reference
     """
+    for line in table_lines(header, rows):
+        print(line)  # noqa: T201
+
+
+def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """What `print_table` prints.
+
+    Example:
+        >>> table_lines(["SEED", "RETURN"], [["0", "500"]])
+        ['SEED  RETURN', '0     500']
+    """
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())  # noqa: T201
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def print_json(value: Any) -> None:

@@ -18,8 +18,8 @@ from puffer_core.errors import UsageError
 
 DEFAULT_FILE = Path("puffer.toml")
 PREFIX = "PUFFER_"
-NOT_OPTIONS = frozenset({"PUFFER_PLUGINS", "PUFFER_DISABLE_PLUGINS"})
-"""Variables that the plugin host reads."""
+NOT_OPTIONS = frozenset({"PUFFER_PLUGINS", "PUFFER_DISABLE_PLUGINS", "PUFFER_CORES"})
+"""Variables that the plugin host reads, and the one that says how many cores are this process's."""
 DEPTH = 32
 """Levels of nested data in one setting."""
 BITS = 1024

@@ -20,7 +20,8 @@ STARTUP_SECONDS = 60.0
 """For the server to start, or to import an environment's module."""
 
 _PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from puffer_core.vector.zygote import main; main(int(sys.argv[1]))"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Variables that say how many threads numeric libraries start."""
 
 
 class ServerDied(Exception):  # noqa: N818  it is caught, and the server replaced
@@ -45,7 +46,7 @@ class ForkServer:
         try:
             with other:
                 self._process = subprocess.Popen(  # noqa: S603  our own program
-                    [sys.executable, "-P", "-c", _PROGRAM, str(other.fileno()), *_path()],
+                    [sys.executable, "-P", "-c", _PROGRAM, str(other.fileno()), *search_path()],
                     pass_fds=(other.fileno(),),
                     env=_environ(),
                     stdin=subprocess.DEVNULL,
@@ -189,17 +190,18 @@ def _started() -> ForkServer:
     return server
 
 
-def _path() -> list[str]:
+def search_path() -> list[str]:
+    """Where this process finds modules, for another that shall find the same."""
     return [entry or _cwd() for entry in sys.path]
 
 
 def _environ() -> dict[str, str]:
     """One thread a worker: there are as many workers as cores."""
-    return {**os.environ, **dict.fromkeys(_THREADS, "1")}
+    return {**os.environ, **dict.fromkeys(THREADS, "1")}
 
 
 def _surroundings() -> dict[str, Any]:
-    return {"path": _path(), "environ": _environ(), "cwd": _cwd()}
+    return {"path": search_path(), "environ": _environ(), "cwd": _cwd()}
 
 
 def _cwd() -> str:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from puffer_core.errors import UsageError
 
+CORES = "PUFFER_CORES"
+"""Variable that holds how many cores a process may use of those it could: it is one of several that share them."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -43,8 +46,16 @@ def shares_of(num_envs: int, parts: int) -> list[Share]:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: those it is let run on, at most as many as `PUFFER_CORES` says.
+
+    Raises:
+        UsageError: that variable is no such number.
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = os.environ.get(CORES, str(there))
+    if not (most.isdecimal() and int(most) > 0):
+        raise UsageError(f"{CORES}: got {most!r}, expected an integer >= 1")
+    return min(there, int(most))
 
 
 def number_of_workers(asked: int, num_envs: int, *, main_steps: bool, main_acts: bool = False) -> int:
