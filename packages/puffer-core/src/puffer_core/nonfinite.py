@@ -22,8 +22,8 @@ FINITE = "update/finite"
 """Among the metrics that a guarded function returns: whether the update may stand. The guard takes it out."""
 SKIPPED = "update/skipped"
 """How many updates of the run were undone; a metric of every guarded trainer from its first line."""
-GRADIENT = "loss/grad_norm"
-"""Where a trainer keeps the norm of its gradients, which tells a bad gradient from a bad loss."""
+LOSS, GRADIENT = "loss/total", "loss/grad_norm"
+"""Where a trainer keeps the loss that it minimised and the norm of its gradients, which tell what went bad first."""
 IN_A_ROW = 3
 """So many skipped updates end the run: what is wrong then does not pass."""
 DUMPS = "dumps"
@@ -209,12 +209,16 @@ def first_nonfinite(rollout: Mapping[str, Tree], params: Params, metrics: Metric
         return f"a parameter that acted: {', '.join(acted[:3])}"
     if found := sorted(_in_rollout(rollout)):
         return found[0][1]
-    bad = [name for name, value in sorted(metrics.items()) if not math.isfinite(value)]
-    if losses := [name for name in bad if name != GRADIENT]:
-        return f"the loss ({', '.join(losses[:3])}): everything collected is finite"
-    if bad:
+    if not math.isfinite(metrics.get(LOSS, 0.0)):
+        return f"the loss ({LOSS} {metrics[LOSS]}): everything collected is finite"
+    if not math.isfinite(metrics.get(GRADIENT, 0.0)):
         return f"the gradient ({GRADIENT} {metrics[GRADIENT]}): everything collected is finite, and so is the loss"
-    return f"parameters: {', '.join(names[:3])}"
+    if names:
+        return (
+            f"a parameter after learning ({', '.join(names[:3])}): everything collected, loss and gradient are finite"
+        )
+    bad = [name for name, value in sorted(metrics.items()) if not math.isfinite(value)]
+    return f"a metric after learning ({', '.join(bad[:3])}): everything else is finite"
 
 
 def _in_rollout(rollout: Mapping[str, Tree]) -> Iterator[_Found]:

@@ -13,7 +13,7 @@ from puffer_core.contracts.backend import Optimizer, OptimizerState
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Rollout
-from puffer_core.nonfinite import FINITE, GRADIENT, all_finite
+from puffer_core.nonfinite import FINITE, GRADIENT, LOSS, all_finite
 from puffer_core.normalisers import return_moments, scale_reward
 from puffer_core.returns import discount_and_bootstrap, gae
 from puffer_ppo.config import PpoConfig
@@ -68,7 +68,7 @@ def update(
         ops, start, part, watch, order, learning_rate, policy=policy, config=config, optimizer=optimizer
     )
     metrics = watch(params, *part(order[-1, -1]))
-    metrics |= {"loss/total": watched[0], GRADIENT: watched[1], "policy/explained_variance": explained_variance}
+    metrics |= {LOSS: watched[0], GRADIENT: watched[1], "policy/explained_variance": explained_variance}
     inputs = map_tree(lambda x: x[:-1], rollout["inputs"])
     params = policy.update_stats(ops, params, inputs, ops.astype(rollout["active"], reward.dtype))
     metrics[FINITE] = all_finite(ops, metrics, params)

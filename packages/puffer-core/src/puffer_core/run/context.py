@@ -88,6 +88,11 @@ class RunContext:
         envs = self.__dict__.get("vector_envs", ())
         return {pid: text for env in envs for pid, text in getattr(env, "stacks", dict)().items()}
 
+    def worker_stacks(self) -> dict[int, str]:
+        """Where each of them stands, by pid; for a thread that watches."""
+        envs = self.__dict__.get("vector_envs", ())
+        return {pid: text for env in envs for pid, text in getattr(env, "stacks", dict)().items()}
+
     def _settled_vector(self) -> VectorConfig:
         """How the env is stepped; where its mode is `auto`, a short look at the env settles it."""
         from puffer_core.vector.choosing import choose

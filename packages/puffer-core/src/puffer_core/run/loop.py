@@ -28,6 +28,7 @@ from puffer_core.run.evaluating import evaluate_agent
 from puffer_core.run.record import RunRecord
 from puffer_core.run.saving import Saver, passed
 from puffer_core.run.signals import RunStopped, StopFlag, stop_on_signals
+from puffer_core.run.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from puffer_core.vector.choosing import Choice
@@ -83,8 +84,9 @@ def run_in(
         working_directory_kept(),
         stop_on_signals() as stop,
         closing(RunContext(plan, host, partial(tell_choice, directory, shown))) as context,
+        Watchdog(plan.options.stall_seconds, directory.path, context.worker_stacks, shown.message) as watchdog,
     ):
-        return _Loop(context, directory, shown, stop, saved).run()
+        return _Loop(context, directory, shown, stop, watchdog, saved).run()
 
 
 def tell_choice(directory: RunDirectory, display: Display, choice: Choice) -> None:
@@ -98,10 +100,16 @@ class _Loop:
     """One run, from its first update, or the one after a checkpoint, to its end."""
 
     def __init__(
-        self, context: RunContext, directory: RunDirectory, display: Display, stop: StopFlag, saved: Checkpoint | None
+        self,
+        context: RunContext,
+        directory: RunDirectory,
+        display: Display,
+        stop: StopFlag,
+        watchdog: Watchdog,
+        saved: Checkpoint | None,
     ) -> None:
         self.context, self.plan, self.host = context, context.plan, context.host
-        self.directory, self.display, self.stop = directory, display, stop
+        self.directory, self.display, self.stop, self.watchdog = directory, display, stop, watchdog
         self.trainer = context.trainer()
         self.record = RunRecord()
         if saved is not None:
@@ -167,6 +175,7 @@ class _Loop:
         with working_directory_kept(), dumping(self.directory.path / DUMPS / step_name(before)):
             metrics = self.trainer.update()
         seconds, step = perf_counter() - start, self.trainer.progress
+        self.watchdog.progressed()
         self.directory.keep_workers(self.context.worker_pids)
         if self.context.collects is not None:
             metrics |= self.context.collects.metrics()
@@ -210,7 +219,7 @@ class _Loop:
         start = perf_counter()
         try:
             with working_directory_kept():
-                found = evaluate_agent(self.context, self.trainer.agent, self.stop.__bool__)
+                found = evaluate_agent(self.context, self.trainer.agent, self._stops_evaluating)
         except EvaluationStopped:
             return None
         except Exception:
@@ -222,6 +231,11 @@ class _Loop:
         metrics = dict(zip(_EVALUATED, (*figures, perf_counter() - start), strict=True))
         self.host.notify("puffer_eval_end", run=self.info, step=step, metrics=metrics)
         return metrics
+
+    def _stops_evaluating(self) -> bool:
+        """Asked at every step of an evaluation."""
+        self.watchdog.progressed()
+        return bool(self.stop)
 
     def _tell_saved(self, step: int, path: Path) -> None:
         self.host.notify("puffer_checkpoint_saved", run=self.info, step=step, path=path)

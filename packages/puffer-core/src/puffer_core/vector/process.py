@@ -118,6 +118,10 @@ class ProcessVectorEnv:
         """Of the workers, as they are now."""
         return [member.process.pid for member in self._crew.members]
 
+    def stacks(self) -> dict[int, str]:
+        """Where each worker stands, by pid; for another thread than the one that steps."""
+        return {member.process.pid: member.process.stack() for member in tuple(self._crew.members)}
+
     def bind(self, buffers: EnvBuffers) -> None:
         """Take the slots to write into; they stay the caller's.
 

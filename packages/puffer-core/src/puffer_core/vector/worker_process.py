@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -240,15 +240,32 @@ class WorkerProcess:
         self._died = WorkerDied(f"took longer than {seconds:g} s and was killed", trace, late=True)
         return self._died
 
+    def stack(self) -> str:
+        """Where the process stands, which goes on; empty if it does not say so within half a second.
+
+        For another thread than the one that steps: nothing is sent or received that could come between.
+        """
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, control.DUMP)
+        trace = self._written(lambda: self.alive)
+        os.ftruncate(self._log, 0)
+        os.lseek(self._log, 0, os.SEEK_SET)
+        return trace
+
     def _stack(self) -> str:
         """Where the process stands, as it writes it itself; empty if it does not within half a second."""
-        assert self._server is not None
+        server = self._server
+        assert server is not None
         for signum in (control.DUMP, signal.SIGCONT):  # one that is stopped cannot write
-            self._server.signal(self.pid, signum)
+            server.signal(self.pid, signum)
+        return self._written(lambda: server.alive)
+
+    def _written(self, goes_on: Callable[[], bool]) -> str:
+        """What is in the log, once it grows no more."""
         until = monotonic() + _DUMP_SECONDS
         seen = 0
-        while self._server.alive and monotonic() < until:
-            readable([self._server.channel], _SLICE_SECONDS / 2)
+        while goes_on() and monotonic() < until:
+            sleep(_SLICE_SECONDS / 2)
             size = os.fstat(self._log).st_size
             if size and size == seen:
                 break
