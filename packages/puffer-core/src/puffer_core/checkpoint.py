@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -340,16 +341,19 @@ def remove_leftovers(directory: Path) -> None:
     """Remove what saves that never ended left behind. Only the holder of the run's lock may.
 
     A checkpoint that was moved aside for a new one of its step comes back where the new one did not take its place.
+    What the system does not let go now stays, and is no error: the next save tries again.
     """
     for path in directory.glob(f".step-*{_ASIDE}"):
         target = directory / path.name[1:].partition(".")[0]
         if not target.exists():
-            path.replace(target)
+            with suppress(OSError):
+                path.replace(target)
     for path in (*directory.glob(".step-*"), *directory.glob(f".{LATEST}.*")):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _digest(data: bytes) -> str:

@@ -26,15 +26,23 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory, if there is none, in one that is there; on return a power loss does not undo it.
+def make_directory(path: Path, *, parents: bool = False) -> None:
+    """Make a directory, if there is none; on return a power loss does not undo it.
+
+    Args:
+        path: of the directory.
+        parents: make those that it lies in, too.
 
     Raises:
-        FileNotFoundError: its parent is not there.
+        FileExistsError: something else has its name.
+        FileNotFoundError: what it lies in is not there.
     """
-    if not path.is_dir():
-        path.mkdir(exist_ok=True)
-        sync_directory(path.parent)
+    if path.is_dir():
+        return
+    if parents:
+        make_directory(path.parent, parents=True)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
 
 
 def replace_file(path: Path, data: bytes) -> None:

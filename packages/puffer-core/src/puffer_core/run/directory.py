@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from puffer_core.checkpoint import CHECKPOINTS, completed
-from puffer_core.durable import append_line, json_bytes, parse_json, replace_file
+from puffer_core.checkpoint import CHECKPOINTS, completed, remove_leftovers
+from puffer_core.durable import append_line, json_bytes, make_directory, parse_json, replace_file
 from puffer_core.errors import CheckpointError, ResourceError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.loggers.jsonl import METRICS, read_metrics
@@ -132,6 +132,7 @@ class ExistingRun(RunDirectory):
         self.path = path
         self._workers = []
         self._lock = hold(path)
+        remove_leftovers(self.checkpoints)
 
     def _discard(self) -> None:
         """Nothing: it was there before."""
@@ -139,7 +140,7 @@ class ExistingRun(RunDirectory):
 
 def _make_empty(path: Path) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path, parents=True)
         for leftover in path.glob(f".{CONFIG}.*"):  # of a process that was killed before its run began
             leftover.unlink()
         occupied = any(entry.name != LOCK for entry in path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,7 @@ def run_in(
     *,
     display: Display | None = None,
     saved: Checkpoint | None = None,
+    restored: Callable[[], object] = lambda: None,
 ) -> Run:
     """Train as planned in a directory that this process holds, from the start or from a checkpoint.
 
@@ -72,6 +74,7 @@ def run_in(
         host: loads the components and is told of events.
         display: shows the progress; nothing is shown where None.
         saved: where the run goes on, every component of it read; None for a run that begins.
+        restored: called once everything has taken its state from `saved`, before the first update.
 
     Raises:
         RunStopped: a signal ended the run; it was saved before.
@@ -86,7 +89,10 @@ def run_in(
         closing(RunContext(plan, host, partial(tell_choice, directory, shown))) as context,
         Watchdog(plan.options.stall_seconds, directory.path, context.worker_stacks, shown.message) as watchdog,
     ):
-        return _Loop(context, directory, shown, stop, watchdog, saved).run()
+        loop = _Loop(context, directory, shown, stop, watchdog, saved)
+        if saved is not None:
+            restored()
+        return loop.run()
 
 
 def tell_choice(directory: RunDirectory, display: Display, choice: Choice) -> None:
@@ -148,6 +154,7 @@ class _Loop:
             self.directory.keep_workers(self.context.worker_pids)
             if self.record.pending is not None:
                 self._complete(due=True)
+                self.saver.after_update(self.trainer.progress, self.trainer.progress)
             while not (self._done() or self.stop):
                 self._update()
             path = self.saver.save()
@@ -164,9 +171,7 @@ class _Loop:
 
     def _done(self) -> bool:
         """Whether training is over: all steps were taken and judged, or an evaluation reached the target."""
-        options = self.plan.options
-        all_taken = self.trainer.progress >= options.total_steps or self.record.reached(options.target_return)
-        return all_taken and self.record.pending is None
+        return self.record.ended(self.trainer.progress, self.plan.options)
 
     def _update(self) -> None:
         """One update and everything that is due after it."""
@@ -198,7 +203,7 @@ class _Loop:
             metrics |= evaluated
         elif self.plan.env is not None:
             metrics |= dict.fromkeys(_EVALUATED, math.nan)
-        metrics |= self.loggers.metrics()
+        metrics |= self.loggers.metrics() | self.saver.metrics()
         self.loggers.log(step, metrics)
         self.record.logged, self.record.pending = step, None
         self.host.notify("puffer_update_end", run=self.info, step=step, metrics=metrics)
