@@ -88,6 +88,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def pictures(session: nox.Session) -> None:
+    """Pictures that the documentation shows, taken of the real thing in Chromium by the tests that look at it."""
+    images = {"PICTURES": str(ROOT / "docs" / "images")}
+    checkout(session, "pytest", "-k", "browser", "packages", *session.posargs, env=ONE_THREAD | images)
+
+
+@nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Throughput of training and of stepping, and time to solve, beside the peers; `-- --quick` for a short round."""
     for script in ("ppo_throughput.py", "solve_cartpole.py", "vector.py", "modes.py"):

@@ -22,7 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from puffer_core.contracts.logger import RunInfo
-from puffer_core.metrics import read_metrics
+from puffer_core.loggers.jsonl import read_metrics
 from puffer_logger_tensorboard.logger import TensorBoardLogger
 from puffer_testing.browser import photograph, rendered
 
@@ -103,18 +103,32 @@ def served(directory: Path, said: Path, *options: str) -> Iterator[Board]:
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def board(trained: Path) -> Iterator[Board]:
+    """A server that has read the training run."""
+    with served(trained.parent, trained.parent / "said") as board:
+        board.get("plugin/scalars/tags", bool)
+        yield board
+
+
 @pytest.mark.slow
-def test_a_server_shows_a_training_run(trained: Path, tmp_path: Path) -> None:
-    """With `PICTURES` set, the picture of it that the documentation shows is written to that directory."""
+def test_a_server_shows_a_training_run(trained: Path, board: Board) -> None:
     expected = truth(trained, "episode/return_recent")
-    with served(trained.parent, tmp_path / "said") as board:
-        asked = {"run": "cartpole/tensorboard", "tag": "episode/return_recent"}
-        points = board.get("plugin/scalars/scalars", lambda points: len(points) >= len(expected), **asked)
-        assert {step: value for _, step, value in points} == pytest.approx(expected, rel=1e-6)
-        page = f"{board.address}?{urllib.parse.urlencode({'smoothing': 0, 'tagFilter': CURVES})}#timeseries"
-        assert "episode/return_recent" in rendered(page, wait_ms=20_000)
-        if pictures := os.environ.get("PICTURES"):
-            photograph(page, Path(pictures) / "tensorboard.png")
+    asked = {"run": "cartpole/tensorboard", "tag": "episode/return_recent"}
+    points = board.get("plugin/scalars/scalars", lambda points: len(points) >= len(expected), **asked)
+    assert {step: value for _, step, value in points} == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_a_browser_shows_its_curves(trained: Path, board: Board) -> None:
+    """With `PICTURES` set, the documentation's picture of it is written to that directory."""
+    page = f"{board.address}?{urllib.parse.urlencode({'smoothing': 0, 'tagFilter': CURVES})}#timeseries"
+    shown = "".join(re.split(r"<[^>]*>", rendered(page, wait_ms=20_000)))
+    for tag in ("episode/return_recent", "loss/value", "policy/entropy", "policy/kl"):
+        assert tag in shown
+    assert f"{max(truth(trained, 'loss/value')):,}" in shown
+    if pictures := os.environ.get("PICTURES"):
+        photograph(page, Path(pictures) / "tensorboard.png")
 
 
 @pytest.mark.slow
