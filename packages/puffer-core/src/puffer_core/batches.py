@@ -55,6 +55,7 @@ def joined(specs: Sequence[VectorEnvSpec]) -> VectorEnvSpec:
         row_env=np.concatenate([spec.row_env + first for spec, first in zip(specs, before, strict=True)]),
         row_group=np.concatenate([spec.row_group for spec in specs]),
         snapshot=all(spec.snapshot for spec in specs),
+        no_snapshot=next((spec.no_snapshot for spec in specs if spec.no_snapshot), ""),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from time import perf_counter
 
@@ -17,7 +17,7 @@ from puffer_core.contracts.env import VectorEnv
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Metrics, Rollout
 from puffer_core.episodes import EpisodeStatistics
-from puffer_core.errors import CheckpointError
+from puffer_core.errors import CheckpointError, UnsupportedError
 from puffer_core.lanes import Actors, Lane
 from puffer_core.states import check_form
 from puffer_core.storage import Storage
@@ -147,29 +147,48 @@ class HostCollector:
             "started": self._started,
         }
 
-    def load_state_dict(self, state: State) -> None:
-        """Go on from `state`; an env that cannot be restored starts new episodes instead.
+    def load_state_dict(self, state: State, *, instead: Callable[[str], object] | None = None) -> None:
+        """Go on from `state`; where it has none of the envs, new episodes start.
+
+        Args:
+            state: what `state_dict` gave.
+            instead: told why, where the envs do not take back theirs; new episodes start then. None: that is an error.
 
         Raises:
-            CheckpointError: the state is of an env with other rows or inputs, or malformed; nothing was changed.
+            CheckpointError: the state is of an env with other rows or inputs, or malformed, and nothing was changed; or
+                the envs do not take back theirs.
         """
         check_form(state, self.state_dict(), free=("envs", "episodes/recent_returns"))
-        restores = bool(state["started"]) and self.spec.snapshot
-        if restores and len(state["envs"]) != len(self._lanes):
-            raise CheckpointError(
-                f"the checkpoint has the state of {len(state['envs'])} envs, this run has {len(self._lanes)}",
-                remedy="resume with the --vector.batches that the run was started with",
-            )
-        self.env_steps, self._version, self._started = int(state["env_steps"]), int(state["version"]), restores
-        if not restores:
+        restored = bool(state["started"] and state["envs"])
+        try:
+            if restored:
+                self._restore_envs(state["envs"])
+        except CheckpointError as error:
+            if instead is None:
+                raise
+            instead(f"{error.message}; new episodes start")
+            restored = False
+        self.env_steps, self._version, self._started = int(state["env_steps"]), int(state["version"]), restored
+        if not restored:
             self._seed += self.env_steps
             return
         self.episodes.load_state_dict(state["episodes"])
         self._storage.inputs.restore_last(state["last"])
         carry = replace_leaves(self._carry(), state["carry"])
-        for i, lane in enumerate(self._lanes):
-            lane.env.restore(state["envs"][str(i)])
+        for lane in self._lanes:
             lane.carry = self._acting.to_device(map_tree(lambda x, rows=lane.rows: x[rows], carry))
+
+    def _restore_envs(self, states: State) -> None:
+        if len(states) != len(self._lanes):
+            raise CheckpointError(
+                f"the checkpoint has the state of {len(states)} envs, this run has {len(self._lanes)}",
+                remedy="resume with the --vector.batches that the run was started with",
+            )
+        try:
+            for i, lane in enumerate(self._lanes):
+                lane.env.restore(states[str(i)])
+        except UnsupportedError as error:
+            raise CheckpointError(error.message, remedy=error.remedy) from error
 
     def close(self) -> None:
         """Close the envs, each of them even where one fails. Safe to call twice."""

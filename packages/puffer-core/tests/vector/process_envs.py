@@ -153,3 +153,26 @@ class Remembering:
 
     def close(self) -> None:
         pass
+
+
+class Kept(Walk):
+    """A walk that can say where it is; its generator is Gymnasium's, which is kept without its help."""
+
+    def get_state(self) -> dict[str, Any]:
+        return {"at": self.at, "count": self.count}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.at, self.count = state["at"], state["count"]
+
+
+def limited_walk() -> gymnasium.Env[Any, Any]:
+    """A kept walk in wrappers with and without state."""
+    env = gymnasium.wrappers.OrderEnforcing(gymnasium.wrappers.TimeLimit(Kept(), 5))
+    return gymnasium.wrappers.TimeAwareObservation(env, normalize_time=False)
+
+
+class Stubborn(Kept):
+    """Takes nothing back."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        raise ValueError("the walk has moved on")

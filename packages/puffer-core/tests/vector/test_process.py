@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from puffer_core.contracts.env import CountingEnv, EnvBuffers
 from puffer_core.errors import CheckpointError, EnvError, ShapeError, UnsupportedError, UsageError
+from puffer_core.statefile import decode, encode
 from puffer_core.vector import ProcessVectorEnv
 from puffer_core.vector.memory import locate
 from puffer_testing.env import EnvConformance
@@ -245,6 +247,57 @@ def test_the_state_comes_back(make_env: Any) -> None:
     Player(other, buffers=shared(other)).reset(0)
     with pytest.raises(CheckpointError, match=r"shares of \[1, 2\] environments, here they have \[1, 1, 1\]"):
         other.restore(state)
+
+
+def player_of(env: Any) -> Player:
+    return Player(env, buffers=EnvBuffers.allocate(env.spec, 4, getattr(env, "allocate", np.zeros)))
+
+
+def seen_after(env: Any, state: Any) -> Any:
+    """What is played from a state on."""
+    player = player_of(env)
+    env.restore(decode(encode(state)))
+    return player.run(20)
+
+
+WAYS = [("serial", 0), ("process", 1), ("process", 2)]
+
+
+@pytest.mark.parametrize("name", ["Kept", "process_envs:limited_walk", "puffer_env_native.cartpole:CartPole.batch"])
+def test_a_state_does_not_depend_on_how_rows_are_shared_out(make_env: Any, name: str) -> None:
+    ways = [(mode.replace("serial", "native") if "native" in name else mode, workers) for mode, workers in WAYS]
+    played = []
+    for mode, workers in ways:
+        env = make_env(name, num_envs=5, mode=mode, workers=workers)
+        player = player_of(env)
+        player.reset(3)
+        player.run(8)
+        state = env.snapshot()
+        for other, parts in ways:
+            played.append(seen_after(make_env(name, num_envs=5, mode=other, workers=parts), state))
+    for each in played[1:]:
+        assert not difference(played[0], each)
+
+
+def test_a_replacement_after_a_restore_is_seeded_as_before(make_env: Any) -> None:
+    env = make_env("Kept", num_envs=4, workers=1)
+    player_of(env).reset(3)
+    state = env.snapshot()
+    other = make_env("Kept", num_envs=4, workers=1)
+    played = []
+    for each in (env, other):
+        again = player_of(each)
+        each.restore(state)
+        os.kill(each.pids[0], signal.SIGKILL)
+        played.append(again.run(10))
+    assert not difference(*played)
+
+
+def test_a_state_that_is_not_taken_back_is_told_by_the_worker(make_env: Any) -> None:
+    env = make_env("Stubborn", num_envs=2, workers=2, isolate=True)
+    Player(env, buffers=shared(env)).reset(0)
+    with pytest.raises(CheckpointError, match=r"environment [01]: set_state of Stubborn refused it"):
+        env.restore(env.snapshot())
 
 
 def test_without_a_state_there_is_no_snapshot(make_env: Any) -> None:

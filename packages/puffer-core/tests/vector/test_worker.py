@@ -148,7 +148,7 @@ def test_states_and_pictures_are_handed_over(main: Main) -> None:
     main.ask("reset", seed=0, first=4)
     message = main.ask("snapshot")
     assert unpacked(message.content["answer"], message.data)["count"].tolist() == [40, 40, 50, 50]
-    assert main.ask("restore", message.data, sizes=message.content["answer"]).content["answer"] is None
+    assert main.ask("restore", message.data, sizes=message.content["answer"], seed=0, first=4).content["answer"] is None
     assert main.ask("render").content["error"]["class"] == "UnsupportedError"
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Shaped, UInt8
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import CheckpointError, EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.vector.parting import seed_of, seeded
 from puffer_env_native.env import NativeEnv, random_states
 from puffer_env_native.loop import reset_rows, step_rows
 from puffer_env_native.python_rows import PythonRows, invalid_actions
@@ -88,6 +89,7 @@ class NativeVectorEnv:
         self._shares = [_Share.of(start, stop) for start, stop in pairwise(edges.tolist())]
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
         self._steps: dict[int, _Call] = {}
+        self._seeded = seeded(0, 0)
 
     def bind(self, buffers: EnvBuffers) -> None:
         """Take the slots to write into, and compile where that has not been done.
@@ -164,6 +166,7 @@ class NativeVectorEnv:
             EnvError: the env raised.
             UsageError: a negative seed.
         """
+        self._seeded = seeded(seed, first)
         self._fields["random_state"][:] = random_states(seed, self.spec.num_envs, first)
         try:
             failed = self._reset()
@@ -241,7 +244,7 @@ class NativeVectorEnv:
 
     def snapshot(self) -> State:
         """Every field of every env, random streams included, `{"fields": {name: [num_envs, *shape]}}`."""
-        return {"fields": {name: array.copy() for name, array in self._fields.items()}}
+        return {"fields": {name: array.copy() for name, array in self._fields.items()}, **self._seeded}
 
     def restore(self, state: State) -> None:
         """Go back to a `snapshot`.
@@ -249,13 +252,14 @@ class NativeVectorEnv:
         Raises:
             CheckpointError: fields are missing, superfluous, or of another shape or dtype; nothing was changed.
         """
-        given = {name: np.asarray(array) for name, array in state["fields"].items()}
+        given = {name: np.asarray(array) for name, array in state.get("fields", {}).items()}
         for name in given.keys() | self._fields.keys():
             is_, due = (f"{a[name].dtype}{a[name].shape}" if name in a else "none" for a in (given, self._fields))
             if is_ != due:
                 raise CheckpointError(f"{self._class.__name__}: field {name} of the snapshot is {is_}, expected {due}")
         for name, array in self._fields.items():
             array[:] = given[name]
+        self._seeded = seeded(*seed_of(state))
 
     def close(self) -> None:
         """End the threads. Safe to call twice."""

@@ -50,6 +50,7 @@ class VectorEnvSpec:
         action_mask: whether the env says which actions are valid.
         cost: whether the env gives a cost beside the reward (constrained RL).
         snapshot: whether `snapshot` and `restore` give and take the whole state, generators included.
+        no_snapshot: why not, in words; empty where they do, or where nobody knows.
         max_episode_steps: the time limit, None where there is none.
     """
 
@@ -67,6 +68,7 @@ class VectorEnvSpec:
     action_mask: bool = False
     cost: bool = False
     snapshot: bool = False
+    no_snapshot: str = ""
     max_episode_steps: int | None = None
 
     @property
@@ -220,13 +222,22 @@ class VectorEnv(Protocol):
     def snapshot(self) -> State:
         """The whole state, generators included.
 
+        Where it consists of a part an environment, let it say so, and it can be shared out among other workers than
+        it was taken from: as `{"environments": {"0": state, "1": ...}}`, or as `{"fields": {name: array}}` with
+        arrays `[num_envs, ...]`.
+
         Raises:
             UnsupportedError: `spec.snapshot` is False.
         """
         ...
 
     def restore(self, state: State) -> None:
-        """Go back to a `snapshot`: the same actions then give the same rows, bit for bit."""
+        """Go back to a `snapshot`: the same actions then give the same rows, bit for bit.
+
+        Raises:
+            CheckpointError: it is of other environments.
+            UnsupportedError: `spec.snapshot` is False.
+        """
         ...
 
     def close(self) -> None:

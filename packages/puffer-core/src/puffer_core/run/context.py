@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,8 +47,8 @@ class RunContext:
         self.seed = plan.options.seed
         self.total_steps = plan.options.total_steps
         self.streams = Streams(self.seed)
-        self._collector: Collector | None = None
-        self._collector_state: dict[str, Any] | None = None
+        self._collector: HostCollector | None = None
+        self._load_collector: Callable[[HostCollector], None] | None = None
         self._policies: list[Policy] = []
 
     @cached_property
@@ -82,11 +82,6 @@ class RunContext:
     def worker_pids(self) -> list[int]:
         """Of the processes that step the run's env beside this one, as they are now."""
         return [pid for env in self.__dict__.get("vector_envs", ()) for pid in getattr(env, "pids", ())]
-
-    def worker_stacks(self) -> dict[int, str]:
-        """Where each of them stands, by pid; for a thread that watches."""
-        envs = self.__dict__.get("vector_envs", ())
-        return {pid: text for env in envs for pid, text in getattr(env, "stacks", dict)().items()}
 
     def worker_stacks(self) -> dict[int, str]:
         """Where each of them stands, by pid; for a thread that watches."""
@@ -167,8 +162,8 @@ class RunContext:
             acting_backend=self.acting_backend,
             poison=self.plan.vector.poison,
         )
-        if self._collector_state is not None:
-            collector.load_state_dict(self._collector_state)
+        if self._load_collector is not None:
+            self._load_collector(collector)
         self._collector = collector
         return collector
 
@@ -177,12 +172,16 @@ class RunContext:
         """The collector, once a trainer has asked for it."""
         return self._collector
 
-    def restore_collector(self, state: dict[str, Any]) -> None:
-        """Load a state into the collector, now or when a trainer asks for it."""
-        if self._collector is None:
-            self._collector_state = state
-        else:
-            self._collector.load_state_dict(state)
+    def restore_collector(self, state: dict[str, Any], instead: Callable[[str], object] | None = None) -> None:
+        """Load a state into the collector, now or when a trainer asks for it.
+
+        Args:
+            state: of the collector.
+            instead: see `HostCollector.load_state_dict`.
+        """
+        self._load_collector = partial(HostCollector.load_state_dict, state=state, instead=instead)
+        if self._collector is not None:
+            self._load_collector(self._collector)
 
     @cached_property
     def plugin_components(self) -> dict[str, tuple[Checkpointable, Provided]]:

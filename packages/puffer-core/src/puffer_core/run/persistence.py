@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def _header(context: RunContext, trainer: Trainer, run_id: str, nonfinite: list[
 def _not_bitwise(context: RunContext, backend: dict[str, Any]) -> list[str]:
     reasons = []
     if context.collects is not None and not context.env.snapshot:
-        reasons.append(f"the env {context.env.id} cannot give its state: new episodes start")
+        why = f" ({context.env.no_snapshot})" if context.env.no_snapshot else ""
+        reasons.append(f"the env {context.env.id} cannot give its state{why}: new episodes start")
     if backend.get("deterministic") is False and not context.backend.device.startswith("cpu"):  # CPUs are, unasked
         reasons.append(f"the backend {backend['name']} on {context.backend.device} is not deterministic")
     return reasons
@@ -150,8 +152,22 @@ def _nonfinite(params: dict[str, Any]) -> list[str]:
     return [name for name, value in sorted(params.items()) if not np.isfinite(np.asarray(value)).all()]
 
 
-def restore(context: RunContext, trainer: Trainer, record: RunRecord, saved: Checkpoint) -> None:
+def restore(
+    context: RunContext,
+    trainer: Trainer,
+    record: RunRecord,
+    saved: Checkpoint,
+    *,
+    instead: Callable[[str], object] | None = None,
+) -> None:
     """Bring a context, a trainer and a record, all freshly built of the same plan, to where a checkpoint stands.
+
+    Args:
+        context: of the run.
+        trainer: likewise.
+        record: likewise.
+        saved: where to go on.
+        instead: told why, where the envs do not take back their state; new episodes start then. None: an error.
 
     Raises:
         CheckpointError: it has other components, or states that they do not take.
@@ -162,13 +178,17 @@ def restore(context: RunContext, trainer: Trainer, record: RunRecord, saved: Che
     states = dict(saved.states)
     states["trainer"] = {**states.get("trainer", {}), "params": states.pop("policy", {})}
     if "collector" in states and context.collects is None:
-        context.restore_collector(states.pop("collector"))
+        context.restore_collector(states.pop("collector"), instead)
     components = _components(context, trainer, record)
     _check_same_components(saved, components, set(states))
     for name, (component, _, _) in components.items():  # the streams come last: nothing may draw from them afterwards
         entry = saved.manifest.components[name]
         try:
-            component.load_state_dict(_current(name, component, entry, states[name]))
+            state = _current(name, component, entry, states[name])
+            if component is context.collects:
+                context.restore_collector(state, instead)
+            else:
+                component.load_state_dict(state)
         except CheckpointError as error:
             raise CheckpointError(f"{saved.path}: {name}: {error.message}", remedy=error.remedy) from error
 

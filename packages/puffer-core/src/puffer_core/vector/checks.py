@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from puffer_core.contracts.env import EnvBuffers
+from puffer_core.contracts.env import EnvBuffers, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
 from puffer_core.layout import Layout
 from puffer_core.quoting import error_text
@@ -109,6 +109,17 @@ def picture_of(id: str, picture: Any) -> UInt8[np.ndarray, "height width 3"]:
     if not isinstance(picture, np.ndarray) or picture.ndim != 3:
         raise UnsupportedError(f"{id} gives no picture; it was not made with render_mode='rgb_array'")
     return np.ascontiguousarray(picture, np.uint8)
+
+
+def check_snapshot(spec: VectorEnvSpec) -> None:
+    """Refuse to give or take the state of an env that cannot.
+
+    Raises:
+        UnsupportedError: says why it cannot.
+    """
+    if not spec.snapshot:
+        why = f": {spec.no_snapshot}" if spec.no_snapshot else ""
+        raise UnsupportedError(f"{spec.id} cannot give its state or take it back{why}; spec.snapshot is False")
 
 
 def close_all(closes: Iterable[Callable[[], Any]]) -> None:

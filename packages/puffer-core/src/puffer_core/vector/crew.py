@@ -147,7 +147,7 @@ class Crew:
         def asking(member: Member) -> dict[str, Any]:
             files = packed[member.number - 1]
             sizes = {suffix: len(data) for suffix, data in files.items()}
-            return {"data": b"".join(files.values()), "sizes": sizes}
+            return {"data": b"".join(files.values()), "sizes": sizes, **self._resetting(member)}
 
         self._together("restore", asking, self._startup(), _nothing, 0)
 

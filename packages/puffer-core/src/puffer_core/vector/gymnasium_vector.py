@@ -13,7 +13,7 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
-from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
+from puffer_core.errors import EnvError, PufferError, ShapeError, UsageError
 from puffer_core.quoting import value_text
 from puffer_core.vector import checks
 from puffer_core.vector.autoreset import Batch, Restart, restart_of, time_limit
@@ -103,6 +103,7 @@ class GymnasiumVectorEnv:
             observation=layout_of(self._id, "observation", self._shown.seen),
             action=action,
             action_mask=masked,
+            no_snapshot="a gymnasium.vector.VectorEnv gives none",
             max_episode_steps=time_limit(env),
         )
 
@@ -256,11 +257,13 @@ class GymnasiumVectorEnv:
 
     def snapshot(self) -> State:
         """Not possible: the Gymnasium interface gives no access to an env's state."""
-        raise UnsupportedError(f"{self._id}: a Gymnasium vector env cannot give its state; spec.snapshot is False")
+        checks.check_snapshot(self.spec)
+        raise AssertionError
 
     def restore(self, state: State) -> None:
         """Not possible either."""
-        raise UnsupportedError(f"{self._id}: a Gymnasium vector env cannot take a state; spec.snapshot is False")
+        checks.check_snapshot(self.spec)
+        raise AssertionError
 
     def close(self) -> None:
         """Close the env. Safe to call twice, and after it failed.

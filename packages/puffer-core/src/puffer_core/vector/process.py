@@ -21,6 +21,7 @@ from puffer_core.quoting import error_text
 from puffer_core.vector import checks
 from puffer_core.vector.crew import Crew
 from puffer_core.vector.memory import locate, shared_zeros
+from puffer_core.vector.parting import divided_state, joined_state, seed_of, seeded
 from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.restarts import Losses
 from puffer_core.vector.shares import Share, cores, shares_of
@@ -252,7 +253,10 @@ class ProcessVectorEnv:
         return self._main.render()
 
     def snapshot(self) -> State:
-        """The state of every share, and what replacements are seeded from.
+        """The state of every environment, and what replacements are seeded from.
+
+        Where it can be divided (see `VectorEnv.snapshot`), it is as from any other way of stepping these environments.
+        Otherwise it belongs to the shares that it was taken from.
 
         Raises:
             UnsupportedError: `spec.snapshot` is False.
@@ -262,14 +266,10 @@ class ProcessVectorEnv:
         self._mark(buffers, self._slot)
         if self._main is not None:
             states.insert(0, self._main.snapshot())
-        seed, first = self._seed
-        return {
-            "shares": {str(number): state for number, state in enumerate(states)},
-            "counts": self._counts(),
-            "restarts": [member.restarts for member in self._crew.members],
-            "seed": str(seed),
-            "first": first,
-        }
+        whole = joined_state(states)
+        if whole is None:
+            whole = {"shares": {str(i): state for i, state in enumerate(states)}, "counts": self._counts()}
+        return {**whole, "restarts": [member.restarts for member in self._crew.members], **seeded(*self._seed)}
 
     def _counts(self) -> list[int]:
         own = [] if self._own is None else [self._own.count]
@@ -279,23 +279,30 @@ class ProcessVectorEnv:
         """Go back to a `snapshot`.
 
         Raises:
-            CheckpointError: it was taken with other shares.
+            CheckpointError: it is of other environments, or of other shares where it cannot be divided.
             UnsupportedError: `spec.snapshot` is False.
         """
         self._settled("restore")
-        if not self.spec.snapshot:
-            raise UnsupportedError(f"{self._id}: its environments cannot take back a state; spec.snapshot is False")
-        if state.get("counts") != self._counts():
-            raise CheckpointError(
-                f"{self._id}: the state is of shares of {state.get('counts')} environments, here they have "
-                f"{self._counts()}",
-                remedy="go on with the --vector options that it was saved with",
-            )
-        states = [state["shares"][str(number)] for number in range(len(self._counts()))]
-        self._seed = (int(state["seed"]), int(state["first"]))
+        checks.check_snapshot(self.spec)
+        states = self._shared_out(state)
+        self._seed = seed_of(state)
         if self._main is not None:
             self._main.restore(states.pop(0))
-        self._crew.restore(states, *self._seed, state["restarts"])
+        restarts, members = state.get("restarts", [0]), len(self._crew.members)
+        if len(restarts) != members:  # whoever is replaced then must not begin as somebody did before
+            restarts = [max(restarts)] * members
+        self._crew.restore(states, *self._seed, restarts)
+
+    def _shared_out(self, state: State) -> list[State]:
+        counts = self._counts()
+        if "shares" not in state:
+            return divided_state(self._id, state, counts)
+        if state["counts"] != counts:
+            raise CheckpointError(
+                f"{self._id}: the state is of shares of {state['counts']} environments, here they have {counts}",
+                remedy="go on with the --vector options that it was saved with",
+            )
+        return [state["shares"][str(i)] for i in range(len(counts))]
 
     def close(self) -> None:
         """End the workers and close every env, within two seconds. Safe to call twice, and in any state.

@@ -12,12 +12,14 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
-from puffer_core.errors import EnvError, PufferError, UnsupportedError
+from puffer_core.errors import CheckpointError, EnvError, PufferError
 from puffer_core.vector import checks
 from puffer_core.vector.checks import FAULTS
 from puffer_core.vector.columns import RowError
+from puffer_core.vector.env_state import EnvState
 from puffer_core.vector.making import layout_of
 from puffer_core.vector.masks import KEY, shown
+from puffer_core.vector.parting import environments_of, seed_of, seeded
 from puffer_core.vector.rows import RowWriter
 from puffer_core.vector.slots import Slot, slots_of
 
@@ -50,6 +52,9 @@ class SerialVectorEnv:
     reset once while this is built, if its actions are choices. Infos are those of `step`; those of `reset` are read
     for the mask only.
 
+    Envs that have `get_state` and `set_state` are saved and restored (`EnvState`); to see whether what they give can be
+    saved, environment 0 is asked once, after a reset.
+
     A nested action reaches an env as dicts and tuples, its arrays are the env's own.
 
     Args:
@@ -81,7 +86,8 @@ class SerialVectorEnv:
         self._id = id
         self._first, self._total = first, total
         self._num_envs = num_envs
-        self._seeds: Sequence[int | None] = [None] * num_envs
+        self._seeds: list[int | None] = [None] * num_envs
+        self._seed = 0
         self._note: Callable[[int], Any] | None = None
         self._slots: list[Slot] = []
         self._infos: list[tuple[int, Mapping[str, Any]]] | None = None
@@ -105,6 +111,9 @@ class SerialVectorEnv:
         action = layout_of(self._id, "action", env.action_space)
         self._shown = shown(env.observation_space, action)
         observation = layout_of(self._id, "observation", self._shown.seen)
+        self._states = [EnvState(env) for env in self._envs]
+        self._states[0].try_out(lambda: self._begin_episode(0, 0))
+        missing = next((state.missing for state in self._states if state.missing), "")
         masked = bool(self._shown.mask)
         if action.mask_size and not masked:
             _, info = self._begin_episode(0, 0)
@@ -115,6 +124,8 @@ class SerialVectorEnv:
             observation=observation,
             action=action,
             action_mask=masked,
+            snapshot=not missing,
+            no_snapshot=missing,
             max_episode_steps=env.spec.max_episode_steps if env.spec else None,
         )
 
@@ -152,7 +163,7 @@ class SerialVectorEnv:
         slot = self._slot(0)
         slot.terminated[...] = slot.truncated[...] = False
         self._infos = None
-        self._first = first
+        self._seed, self._first = seed, first
         self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         try:
             begun = [self._begin_episode(i, seed) for i, seed in enumerate(self._seeds)]
@@ -241,12 +252,38 @@ class SerialVectorEnv:
         return checks.picture_of(self._id, self._guarded(0, "render", self._envs[0].render))
 
     def snapshot(self) -> State:
-        """Not possible: the Gymnasium interface gives no access to an env's state."""
-        raise UnsupportedError(f"{self._id}: a Gymnasium env cannot give its state; spec.snapshot is False")
+        """The state of every env, `{"environments": {number: state}}`.
+
+        Raises:
+            EnvError: an env's `get_state` raised.
+            UnsupportedError: `spec.snapshot` is False.
+        """
+        checks.check_snapshot(self.spec)
+        states = {
+            str(i): {"seed": self._seeds[i], **self._guarded(i, "get_state", state.get)}
+            for i, state in enumerate(self._states)
+        }
+        return {"environments": states, **seeded(self._seed, self._first)}
 
     def restore(self, state: State) -> None:
-        """Not possible either."""
-        raise UnsupportedError(f"{self._id}: a Gymnasium env cannot take back a state; spec.snapshot is False")
+        """Go back to a `snapshot`. Every env is reset before it is given its state.
+
+        Raises:
+            CheckpointError: it is of other envs, or one of them does not take it.
+            EnvError: the reset of one raised.
+            UnsupportedError: `spec.snapshot` is False.
+        """
+        checks.check_snapshot(self.spec)
+        states = environments_of(self._id, state, self._num_envs)
+        self._infos = None
+        self._seed, self._first = seed_of(state)
+        for i, own in enumerate(states):
+            self._seeds[i] = own["seed"]
+            self._begin_episode(i, own["seed"])
+            try:
+                self._states[i].set(own)
+            except CheckpointError as error:
+                raise CheckpointError(f"{self._id}: environment {self._first + i}: {error.message}") from error
 
     def close(self) -> None:
         """Close every env, also when one of them raises; then raise for the first that did. Safe to call twice.

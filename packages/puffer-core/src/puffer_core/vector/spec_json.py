@@ -9,7 +9,7 @@ import numpy as np
 from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.layout import Layout
 
-_AS_IT_IS = ("id", "action_mask", "cost", "snapshot", "max_episode_steps")
+_AS_IT_IS = ("id", "action_mask", "cost", "snapshot", "no_snapshot", "max_episode_steps")
 _LAYOUTS = ("observation", "action", "global_state")
 _GROUP_LAYOUTS = ("group_observation", "group_action")
 _NAMES = ("agents", "groups")

@@ -148,6 +148,7 @@ class _Worker:
                 files = encode(self._bound().snapshot())
                 return {suffix: len(data) for suffix, data in files.items()}, b"".join(files.values())
             case "restore":
+                self._first, self._seed = content["first"], content["seed"]
                 self._bound().restore(unpacked(content["sizes"], message.data))
             case "render":
                 return self._render()
