@@ -137,7 +137,7 @@ class TestPluginCommand:
 
     def test_its_name_is_offered_for_a_misspelt_one(self, mine: Any, capsys: pytest.CaptureFixture[str]) -> None:
         mine("pass", name="summarise")
-        assert "Did you mean summarise?" in outcome(capsys, "sumarise")[2]
+        assert "Did you mean summarise" in outcome(capsys, "sumarise")[2]
 
 
 class TestEnds:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from puffer_core import api
 from puffer_core.plugins import PluginHost
+from puffer_core.run.directory import Run
+from puffer_core.run.signals import RunStopped
 
 PLANS = "puffer_core_run_plans"
 
@@ -33,3 +38,26 @@ def host(plans: ModuleType) -> PluginHost:
     host = PluginHost.discover(third_party=False, environ={})
     plans.register(host)
     return host
+
+
+@pytest.fixture
+def train(host: PluginHost, tmp_path: Path) -> Callable[..., Run]:
+    """Train `search` in `walk`, 8 steps an update, 32 in all, every checkpoint kept, as `puffer train` does."""
+    usual: dict[str, Any] = {"total_steps": 32, "eval_episodes": 2, "keep_last": 0, "vector": {"num_envs": 2}}
+
+    def trained(name: str, **options: Any) -> Run:
+        return api.train("search", env="walk", run=tmp_path / name, host=host, **(usual | options))
+
+    return trained
+
+
+@pytest.fixture
+def stop(train: Callable[..., Run], tmp_path: Path) -> Callable[..., Path]:
+    """The same, stopped by SIGTERM in the update that ends at step 16, saved each 8; gives the run's directory."""
+
+    def stopped(name: str = "r", **options: Any) -> Path:
+        with pytest.raises(RunStopped):
+            train(name, **({"checkpoint_every": 8, "signal_at": 2} | options))
+        return tmp_path / name
+
+    return stopped

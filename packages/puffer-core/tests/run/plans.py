@@ -10,6 +10,7 @@ from typing import Any
 
 from puffer_core.plan import Component, RunOptions, RunPlan, VectorConfig
 from puffer_core.plugins import Provided
+from puffer_core.plugins.records import KINDS, PluginRecord
 from puffer_core.specs import BackendSpec, EnvSpec, LoggerSpec, PolicySpec, Spec, TrainerSpec
 
 PARTS = "puffer_core_run_parts"
@@ -37,8 +38,11 @@ def register(host: Any) -> None:
     made = plan("unused")
     linear = replace(made.policy.spec, config=f"{PARTS}:LinearConfig")
     search = replace(made.trainer_spec, config=f"{PARTS}:SearchConfig", policy="linear")
-    specs = (made.env_spec, linear, search, device().spec)
+    memory = part(LoggerSpec, "memory", "Memory").spec
+    specs = (made.env_spec, linear, search, device().spec, memory)
     host._provided += [Provided(spec, DISTRIBUTION, "1.0") for spec in specs if spec]
+    provides = {kind: [spec.name for spec in specs if spec and kind == spec.KIND] for kind in KINDS}
+    host.records += (PluginRecord(DISTRIBUTION, "1.0", "ok", provides=provides),)
 
 
 def backend(name: str = "numpy") -> Component:

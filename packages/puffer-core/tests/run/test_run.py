@@ -413,7 +413,7 @@ def test_a_component_that_is_gone_or_new_is_named(plans: ModuleType, with_counte
         restored(plans, bare, with_it)
     assert refused.value.remedy == "install puffer-counter 1.2"
     without = load(execute(plans.plan(tmp_path / "s"), bare).latest)
-    with pytest.raises(CheckpointError, match="no state of counter, which this run has"):
+    with pytest.raises(CheckpointError, match="no state of counter, which puffer-counter adds to the run"):
         restored(plans, with_counter, without)
 
 
