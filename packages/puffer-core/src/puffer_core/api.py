@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from puffer_core.checkpoint import is_checkpoint
 from puffer_core.contracts.backend import Backend
+from puffer_core.contracts.env import VectorEnv
 from puffer_core.contracts.policy import Agent
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.evaluation import evaluate as play
 from puffer_core.guests import working_directory_kept
 from puffer_core.loaded_policy import LoadedPolicy, load_agent
+from puffer_core.locating import locate
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run.context import EVALUATION_ROWS, make_env, resized
@@ -72,6 +74,10 @@ def train(
     host = host or PluginHost.discover()
     options |= {"quiet": quiet}
     plan = resolve(host, trainer, env or dataset, overrides=options, file=config)
+    if plan.several.seeds:
+        raise UsageError(
+            f"train: got seeds={plan.several.seeds}, expected one run", remedy="puffer_core.train_seeds trains several"
+        )
     file = [] if config is None else ["--config", str(config)]
     return begin(plan, host, argv=file, overrides=options, display=_display(quiet))
 
@@ -123,24 +129,26 @@ def evaluate(
     episodes: int = 100,
     seed: int | None = None,
     deterministic: bool = True,
+    checkpoint: str | int = "last",
     video: str | Path | None = None,
     host: PluginHost | None = None,
 ) -> Evaluation:
     """Play whole episodes with a trained policy, in envs of their own.
 
     Args:
-        run: the run, its directory (its last checkpoint is used), or the directory of one of its checkpoints.
+        run: the run, its directory, or the directory of one of its checkpoints.
         episodes: how many, >= 1.
         seed: of envs and sampling, 0..2**63-1; where None, the seed of the run's own evaluations, which depends
             on the run's seed alone.
         deterministic: take the mode of the policy's distribution instead of sampling.
+        checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
         video: a file (.mp4 or .gif) for a film of the first episode of environment 0; `film_path` gives a name for it.
         host: the plugins; discovered where None.
 
     Raises:
         CheckpointError: not a run, or nothing sound to load in it.
         EnvError: the env cannot be made.
-        UsageError: the film cannot be made; says what to install.
+        UsageError: the film cannot be made, and what to install; `checkpoint` is none of these.
 
     Example:
         >>> evaluate("runs/none")
@@ -149,41 +157,55 @@ def evaluate(
         name a directory that `puffer train` made, such as one of those under runs/
     """
     host = host or PluginHost.discover()
-    found, agent, backend = _load(run, host)
+    found, path = locate(run, checkpoint)
+    agent, backend = _load(found, path, host)
     if seed is None:
         seed = Streams(int(_option(found, "seed"))).fixed("evaluation")
     options = dict(_option(found, "env"))
     vector = resized(VectorConfig.model_validate(_option(found, "vector")), min(episodes, EVALUATION_ROWS))
     provided = host.find_env(_option(found, "source"))
+    with working_directory_kept(), _stage(host, provided, options, vector, video) as env:
+        played = play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+    return replace(played, checkpoint=path)
+
+
+def _stage(
+    host: PluginHost, provided: Provided, options: dict[str, Any], vector: VectorConfig, video: str | Path | None
+) -> AbstractContextManager[VectorEnv]:
+    """Envs to play in, closed afterwards; filmed where a file is named."""
     if video is None:
-        with working_directory_kept(), closing(make_env(host, provided, options, vector)) as env:
-            return play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+        return closing(make_env(host, provided, options, vector))
     from puffer_core.video import filming
 
     film = Path(video).resolve()  # before an env can change the working directory
-    with working_directory_kept(), filming(lambda shown: make_env(host, provided, shown, vector), options, film) as env:
-        return play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+    return filming(lambda shown: make_env(host, provided, shown, vector), options, film)
 
 
-def film_path(run: Run | str | Path) -> Path:
+def film_path(run: Run | str | Path, checkpoint: str | int = "last") -> Path:
     """The name of a film of the checkpoint that is meant, in the run's directory.
 
     Raises:
         CheckpointError: not a run, or it has no checkpoint.
     """
-    found, checkpoint = locate(run)
-    return found.directory / "videos" / f"{checkpoint.name}.mp4"
+    found, path = locate(run, checkpoint)
+    return found.directory / "videos" / f"{path.name}.mp4"
 
 
 def load_policy(
-    run: Run | str | Path, *, deterministic: bool = True, seed: int = 0, host: PluginHost | None = None
+    run: Run | str | Path,
+    *,
+    deterministic: bool = True,
+    seed: int = 0,
+    checkpoint: str | int = "last",
+    host: PluginHost | None = None,
 ) -> LoadedPolicy:
     """A trained policy as a function: `load_policy(run)(observation)` is an action.
 
     Args:
-        run: the run, its directory (its last checkpoint is used), or the directory of one of its checkpoints.
+        run: the run, its directory, or the directory of one of its checkpoints.
         deterministic: take the mode of the policy's distribution instead of sampling.
         seed: of sampling.
+        checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
         host: the plugins; discovered where None.
 
     Raises:
@@ -195,31 +217,15 @@ def load_policy(
         puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
         name a directory that `puffer train` made, such as one of those under runs/
     """
-    _, agent, backend = _load(run, host or PluginHost.discover())
+    agent, backend = _load(*locate(run, checkpoint), host or PluginHost.discover())
     return LoadedPolicy(agent, backend, deterministic=deterministic, seed=seed)
 
 
-def _load(run: Run | str | Path, host: PluginHost) -> tuple[Run, Agent, Backend]:
-    """A run's agent, its parameters where its backend keeps arrays."""
-    found, path = locate(run)
+def _load(run: Run, path: Path, host: PluginHost) -> tuple[Agent, Backend]:
+    """The agent of a run's checkpoint, its parameters where its backend keeps arrays."""
     agent, provided, _ = load_agent(path, host)
-    backend = _backend(found, provided, host)
-    return found, Agent(agent.policy, backend.to_device(agent.params)), backend
-
-
-def locate(run: Run | str | Path) -> tuple[Run, Path]:
-    """A run and the checkpoint of it that is meant: the one named, or else the last.
-
-    Raises:
-        CheckpointError: not a run or a checkpoint of one.
-    """
-    if isinstance(run, Run):
-        return run, run.latest
-    path = Path(run)
-    if is_checkpoint(path):
-        return Run(path.resolve().parent.parent), path
-    found = Run(path)
-    return found, found.latest
+    backend = _backend(run, provided, host)
+    return Agent(agent.policy, backend.to_device(agent.params)), backend
 
 
 def _backend(run: Run, policy: Provided, host: PluginHost) -> Backend:

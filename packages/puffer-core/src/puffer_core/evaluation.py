@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,13 @@ from jaxtyping import Bool, Float, Int
 
 from puffer_core.acting import call_actor, make_actor
 from puffer_core.arrays import Tree
+from puffer_core.checkpoint import step_of
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
 from puffer_core.contracts.policy import Agent
 from puffer_core.errors import EnvError
 from puffer_core.policy_inputs import PolicyInputs
+from puffer_core.statistics import mean_interval
 
 MAX_STEPS = 10_000
 """Of an episode, unless the env's own limit is near or beyond: an env whose episodes never end is judged too."""
@@ -31,6 +34,7 @@ class Evaluation:
         seed: of the evaluation's envs and sampling.
         deterministic: whether the policy took the mode of its distribution.
         cut: episodes that were cut off because they did not end.
+        checkpoint: whose policy it was; None during training.
 
     Example:
         >>> evaluation = Evaluation(np.array([1.0, 3.0]), np.array([10, 20]), seed=0, deterministic=True)
@@ -43,6 +47,7 @@ class Evaluation:
     seed: int
     deterministic: bool
     cut: int = 0
+    checkpoint: Path | None = None
 
     @property
     def episodes(self) -> int:
@@ -64,6 +69,14 @@ class Evaluation:
         """Mean number of steps of an episode."""
         return float(np.mean(self.lengths))
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where the mean return over all episodes is, with 95 % confidence; None for fewer than 30 episodes.
+
+        It is about chance in episodes; another seed of the whole training may give something else (`train_seeds`).
+        """
+        return mean_interval(self.returns) if np.isfinite(self.returns).all() else None
+
     def summary(self) -> dict[str, Any]:
         """The figures as JSON values."""
         return {
@@ -74,6 +87,8 @@ class Evaluation:
             "seed": self.seed,
             "deterministic": self.deterministic,
             "cut": self.cut,
+            "interval_95": self.interval,
+            **({"checkpoint": str(self.checkpoint), "step": step_of(self.checkpoint)} if self.checkpoint else {}),
         }
 
 

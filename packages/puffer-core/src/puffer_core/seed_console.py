@@ -12,7 +12,7 @@ from puffer_core.cli.output import table_lines
 from puffer_core.console import write_line
 from puffer_core.progress import clock, figure
 from puffer_core.run.overview import is_run, overview
-from puffer_core.run.seed_jobs import seed_directory
+from puffer_core.run.seed_directories import seed_directory
 from puffer_core.run.seeds import SeedDisplay, SeedRuns
 from puffer_core.statistics import Estimate, SeedStatistics
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from puffer_core.errors import UsageError
+from puffer_core.errors import CheckpointError, UsageError
+from puffer_core.evaluation import Evaluation
 from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
+from puffer_core.run.seed_directories import seed_directory, seeds_in
 from puffer_core.run.seeds import SeedRun, SeedRuns, train_many
 from puffer_core.seed_console import SilentSeeds, make_seed_display
+from puffer_core.statistics import SeedStatistics, aggregate, require_scipy
 
-__all__ = ["SeedRun", "SeedRuns", "train_plan", "train_seeds"]
+__all__ = ["SeedEvaluations", "SeedRun", "SeedRuns", "evaluate_seeds", "train_plan", "train_seeds"]
 
 
 def train_seeds(
@@ -79,3 +84,56 @@ def train_plan(plan: RunPlan, host: PluginHost, *, silent: bool = False) -> Seed
     """
     display = SilentSeeds() if silent else make_seed_display(quiet=plan.options.quiet)
     return train_many(plan, host, display)
+
+
+@dataclass(frozen=True)
+class SeedEvaluations:
+    """What several seeds earn, each in an evaluation of its own.
+
+    Args:
+        evaluations: by the seed that each run was trained with.
+        statistics: over their mean returns; None where one of those is not finite.
+    """
+
+    evaluations: dict[int, Evaluation]
+    statistics: SeedStatistics | None
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        return {
+            "runs": [found.summary() | {"run": f"seed-{seed}"} for seed, found in self.evaluations.items()],
+            "statistics": self.statistics.to_json() if self.statistics else None,
+            "caveat": self.statistics.caveat if self.statistics else "",
+        }
+
+
+def evaluate_seeds(directory: str | Path, *, host: PluginHost | None = None, **options: Any) -> SeedEvaluations:
+    """Evaluate every run that `train_seeds` left in a directory, one after another.
+
+    Args:
+        directory: that holds the runs.
+        host: the plugins; discovered where None.
+        options: as for `evaluate`, but `video`. Where `seed` is not given each run has the seed of its own evaluations.
+
+    Raises:
+        CheckpointError: no runs of seeds lie there, or one has nothing sound to load.
+        UsageError: SciPy is not installed.
+        EnvError: the env cannot be made.
+
+    Example:
+        >>> evaluate_seeds("runs/none")
+        Traceback (most recent call last):
+        puffer_core.errors.CheckpointError: runs/none: no runs of several seeds lie there
+        name a directory that `puffer train --seeds` made
+    """
+    from puffer_core.api import evaluate
+
+    require_scipy()
+    path, host = Path(directory), host or PluginHost.discover()
+    if not (seeds := seeds_in(path)):
+        raise CheckpointError(
+            f"{path}: no runs of several seeds lie there", remedy="name a directory that `puffer train --seeds` made"
+        )
+    found = {seed: evaluate(seed_directory(path, seed), host=host, **options) for seed in seeds}
+    returns = [evaluation.mean_return for evaluation in found.values()]
+    return SeedEvaluations(found, aggregate(returns) if all(map(math.isfinite, returns)) else None)

@@ -35,7 +35,8 @@ def test_json_is_one_object(host: PluginHost, asked: dict[str, Any], capsys: pyt
     assert printed["mean_return"] == 2.0
     assert printed["std_return"] == pytest.approx(0.8165, abs=1e-4)
     assert (printed["mean_length"], printed["episodes"]) == (20.0, 3)
-    assert asked == {"run": "here", "episodes": 100, "seed": None, "deterministic": True, "video": None, "host": host}
+    said = {"episodes": 100, "seed": None, "deterministic": True, "checkpoint": "last", "video": None, "host": host}
+    assert asked == {"run": "here"} | said
 
 
 def test_people_get_lines(host: PluginHost, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +44,7 @@ def test_people_get_lines(host: PluginHost, asked: dict[str, Any], capsys: pytes
     assert capsys.readouterr().out.splitlines() == [
         "mean return  2.00 +- 0.82",
         "mean length  20.0",
-        "episodes     3, sampled",
+        "episodes     3, sampled, seed 7",
     ]
     assert (asked["episodes"], asked["seed"], asked["deterministic"]) == (3, 5, False)
 

@@ -53,6 +53,7 @@ def test_figures_are_those_of_the_episodes(plans: ModuleType) -> None:
         "seed": 0,
         "deterministic": True,
         "cut": 0,
+        "interval_95": None,
     }
 
 
@@ -126,3 +127,10 @@ def test_previous_actions_and_rewards_are_those_of_the_episode(plans: ModuleType
     for reset, action, reward in seen:
         assert np.array_equal(action, ~reset)  # it always goes right, which is action 1 and reward 1
         assert np.array_equal(reward, ~reset)
+
+
+def test_the_interval_of_the_mean_is_that_of_its_standard_error(plans: ModuleType) -> None:
+    found = run(plans, 4, episodes=400)
+    low, high = found.summary()["interval_95"]
+    half = 1.96 * np.std(found.returns, ddof=1) / 20
+    assert (low, high) == pytest.approx((found.mean_return - half, found.mean_return + half), rel=1e-4)

@@ -117,9 +117,9 @@ def _siblings(path: Path) -> list[Found]:
 
 def _inspect(argv: list[str]) -> int:
     arguments = _parser("inspect", "RUN|CHECKPOINT", "What a checkpoint holds; of a run, its last.").parse(argv)
-    from puffer_core.api import locate
     from puffer_core.checkpoint import load
     from puffer_core.cli.manifest_words import lines, summary
+    from puffer_core.locating import locate
 
     _, path = locate(arguments.path)
     loaded = load(path, ["policy"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from puffer_core.cli.output import print_json
+from puffer_core.cli.output import print_json, table_lines
 from puffer_core.cli.parser import Parser
 from puffer_core.cli.process import stdout_on_stderr
 from puffer_core.errors import UsageError
@@ -28,38 +29,69 @@ def run_eval(argv: list[str], host: PluginHost) -> int:
     _check("--episodes", arguments.episodes, 1, None)
     if arguments.seed is not None:
         _check("--seed", arguments.seed, 0, _SEEDS)
-    from puffer_core.api import evaluate, film_path
+    options = {
+        "episodes": arguments.episodes,
+        "seed": arguments.seed,
+        "deterministic": not arguments.sample,
+        "checkpoint": arguments.checkpoint,
+        "host": host,
+    }
+    from puffer_core.run.overview import is_run
+    from puffer_core.run.seed_directories import seeds_in
 
-    video = film_path(arguments.run) if arguments.video == "" else arguments.video
-    with stdout_on_stderr():  # an env may print
-        found = evaluate(
-            arguments.run,
-            episodes=arguments.episodes,
-            seed=arguments.seed,
-            deterministic=not arguments.sample,
-            video=video,
-            host=host,
-        )
-    summary = found.summary() | ({"video": str(video)} if video else {})
+    several = not is_run(Path(arguments.run)) and seeds_in(Path(arguments.run))
+    summary, shown = (_evaluate_seeds if several else _evaluate)(arguments.run, arguments.video, options)
     if arguments.json:
         print_json(summary)
     else:
-        print("\n".join(lines(summary)))  # noqa: T201
+        print("\n".join(shown))  # noqa: T201
     return 0
+
+
+def _evaluate(run: str, video: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The figures of one run, for programs and for people."""
+    from puffer_core.api import evaluate, film_path
+
+    film = film_path(run, options["checkpoint"]) if video == "" else video
+    with stdout_on_stderr():  # an env may print
+        found = evaluate(run, video=film, **options)
+    summary = found.summary() | ({"video": str(film)} if film else {})
+    return summary, lines(summary)
+
+
+def _evaluate_seeds(directory: str, video: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The figures of several seeds."""
+    if video is not None:
+        raise UsageError(f"--video: {directory} holds several seeds, expected one run", remedy="name one of them")
+    from puffer_core.seed_console import statistics_lines
+    from puffer_core.seeds import evaluate_seeds
+
+    with stdout_on_stderr():
+        found = evaluate_seeds(directory, **options)
+    rows = [
+        [str(seed), f"{one.mean_return:,.2f}", f"{one.std_return:,.2f}", f"{one.mean_length:,.1f}", f"{one.episodes:,}"]
+        for seed, one in found.evaluations.items()
+    ]
+    shown = table_lines(["SEED", "MEAN RETURN", "STD", "MEAN LENGTH", "EPISODES"], rows)
+    return found.summary(), shown + (["", *statistics_lines(found.statistics)] if found.statistics else [])
 
 
 def lines(summary: dict[str, Any]) -> list[str]:
     """An evaluation for people.
 
     Example:
-        >>> print(*lines({"mean_return": 1, "std_return": 0, "mean_length": 9, "episodes": 2, "deterministic": True}))
-        mean return  1.00 +- 0.00 mean length  9.0 episodes     2, greedy
+        >>> found = {"mean_return": 1, "std_return": 0, "mean_length": 9, "episodes": 2, "seed": 7}
+        >>> print(*lines(found | {"deterministic": True}), sep="; ")
+        mean return  1.00 +- 0.00; mean length  9.0; episodes     2, greedy, seed 7
     """
     how = "greedy" if summary["deterministic"] else "sampled"
+    low, high = summary.get("interval_95") or (None, None)
     return [
         f"mean return  {summary['mean_return']:,.2f} +- {summary['std_return']:,.2f}",
+        *([] if low is None else [f"of all       {low:,.2f} to {high:,.2f}, with 95 % confidence"]),
         f"mean length  {summary['mean_length']:,.1f}",
-        f"episodes     {summary['episodes']:,}, {how}",
+        f"episodes     {summary['episodes']:,}, {how}, seed {summary['seed']}",
+        *([f"checkpoint   {summary['checkpoint']}"] if "checkpoint" in summary else []),
         *([f"cut          {summary['cut']:,} episodes that did not end"] if summary.get("cut") else []),
         *([f"video        {summary['video']}"] if "video" in summary else []),
     ]
@@ -67,9 +99,15 @@ def lines(summary: dict[str, Any]) -> list[str]:
 
 def _parser() -> Parser:
     parser = Parser(prog="puffer eval", description="Play whole episodes with what a run learned.")
-    parser.add_argument("run", metavar="RUN", help="directory of the run, or of one of its checkpoints")
+    parser.add_argument(
+        "run", metavar="RUN", help="directory of the run, of one of its checkpoints, or of several seeds"
+    )
     parser.add_argument("--episodes", type=int, default=100, metavar="INT", help="how many, >= 1 (default: 100)")
     parser.add_argument("--seed", type=int, metavar="INT", help="of envs and sampling (default: from the run's seed)")
+    parser.add_argument(
+        "--checkpoint", default="last", metavar="last|best|STEP",
+        help="which checkpoint; best: by the run's own evaluations (default: last)",
+    )  # fmt: skip
     parser.add_argument(
         "--sample", action="store_true", help="sample actions; the most likely ones are taken otherwise"
     )

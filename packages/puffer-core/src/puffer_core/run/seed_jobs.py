@@ -12,21 +12,9 @@ from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
 from puffer_core.plugins.blocking import DISABLE
 from puffer_core.run.processes import Job
+from puffer_core.run.seed_directories import OPTIONS, seed_directory
 from puffer_core.vector.forkserver import THREADS, search_path
 from puffer_core.vector.shares import CORES, cores
-
-OPTIONS = "options.json"
-"""In the directory of several seeds: what each of them is trained with, as `--config` reads it."""
-
-
-def seed_directory(directory: Path, seed: int) -> Path:
-    """Where the run of a seed lies.
-
-    Example:
-        >>> seed_directory(Path("runs/mine"), 3).as_posix()
-        'runs/mine/seed-3'
-    """
-    return directory / f"seed-{seed}"
 
 
 def job(plan: RunPlan, directory: Path, seed: int) -> Job:

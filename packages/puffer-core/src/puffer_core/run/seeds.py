@@ -21,7 +21,8 @@ from puffer_core.run.directory import LOCK, Run, hold, new_name
 from puffer_core.run.overview import is_run, overview
 from puffer_core.run.processes import Listener, Processes
 from puffer_core.run.record import RunRecord
-from puffer_core.run.seed_jobs import OPTIONS, environment, how_many_at_once, job, seed_directory
+from puffer_core.run.seed_directories import OPTIONS, seed_directory
+from puffer_core.run.seed_jobs import environment, how_many_at_once, job
 from puffer_core.statistics import SeedStatistics, aggregate, require_scipy
 
 SUMMARY = "summary.json"
@@ -188,17 +189,6 @@ def gather(directory: Path, seeds: Sequence[int]) -> SeedRuns:
     finished = [seed.evaluation.mean_return for seed in found if seed.evaluation and seed.status == "finished"]
     returns = [value for value in finished if math.isfinite(value)]
     return SeedRuns(directory, found, aggregate(returns) if returns else None)
-
-
-def seeds_in(directory: Path) -> list[int]:
-    """The seeds whose runs lie in a directory, ascending; empty for a directory that does not hold several seeds.
-
-    Example:
-        >>> seeds_in(Path("no such directory"))
-        []
-    """
-    names = [path.name.removeprefix("seed-") for path in directory.glob("seed-*") if is_run(path)]
-    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def _look(seed: int, directory: Path) -> SeedRun:
