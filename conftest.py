@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, TypeVar
 import coverage
 import jaxtyping
 import numpy as np
+import psutil
 import pytest
 from beartype import BeartypeConf, FrozenDict, beartype
 
 T = TypeVar("T", bound=Callable[..., Any])
 ROOT = Path(__file__).parent
 SOURCES = sorted(ROOT.glob("packages/*/src"))
+MEMORY_BYTES = 2 * 2**30
+"""What a process of tests may need, with the workers and training runs that it starts."""
 
 
 def numeric_modules() -> Iterator[str]:
@@ -45,11 +49,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--package-coverage", type=float, default=0.0, help="fail if a package's line coverage is below")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: a process for each core that we may use, where each has its gigabytes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, int(psutil.virtual_memory().available) // MEMORY_BYTES))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Measure each package alone: a well-tested one can't hide another."""
+    """Measure each package alone: a well-tested one can't hide another.
+
+    Where several processes run the tests, the one that started them judges; pytest-cov has put together what they
+    measured by then, since it does so when the last of them is done.
+    """
     minimum = session.config.getoption("--package-coverage")
-    if not minimum:
+    if not minimum or hasattr(session.config, "workerinput"):
         return
     measured = coverage.Coverage()
     measured.load()

@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent
 PACKAGES = sorted(file.parent for file in ROOT.glob("packages/*/pyproject.toml"))
 CONSTRAIN = ("--constraint", str(ROOT / "constraints.txt"))
 BUILD = ("hatchling", "editables")
-TEST = ("pytest", "pytest-cov", "pytest-randomly", "hypothesis", "beartype", "array-api-strict", "scipy", "sybil")
+PYTEST = ("pytest", "pytest-cov", "pytest-randomly", "pytest-xdist", "psutil", "sybil")
+TEST = (*PYTEST, "hypothesis", "beartype", "array-api-strict", "scipy")
 ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio", "imageio-ffmpeg")
 """Other people's environments that tests play in, and what makes videos of them."""
 CHECK = ("ruff", "mypy", "import-linter", "nox", "build")
