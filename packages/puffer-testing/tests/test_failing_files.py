@@ -88,14 +88,16 @@ def test_a_fault_of_the_disk_happens_once_and_half_is_written(tmp_path: Path) ->
 
 def test_after_a_crash_nothing_happens_any_more(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with FailingFiles(tmp_path, at(0, Crashed())):
+    with FailingFiles(tmp_path, at(0, Crashed())) as files:
         for _ in range(2):
             with pytest.raises(Crashed):
                 (tmp_path / "a").unlink()
         with pytest.raises(Crashed):
             shutil.rmtree(tmp_path, ignore_errors=True)
-    assert tree(tmp_path) == {"a": b"old"}
-    (tmp_path / "a").unlink()
+        assert tree(tmp_path) == {"a": b"old"}
+        files.restart()
+        (tmp_path / "a").unlink()
+    assert tree(tmp_path) == {}
 
 
 def replace(place: Path, *, sync: bool) -> None:
