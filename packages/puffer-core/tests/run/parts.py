@@ -92,6 +92,18 @@ class Walk:
         self.closed = True
 
 
+class WideWalk(Walk):
+    """`walk` as a later version might have it: it observes one number more."""
+
+    def __init__(self, num_envs: int, length: int = 5, snapshot: bool = True, fails: bool = False) -> None:
+        super().__init__(num_envs, length, snapshot, fails)
+        observation = Layout.of(spaces.Box(-np.inf, np.inf, (3,), np.float32))
+        action = Layout.of(spaces.Discrete(2))
+        self.spec = VectorEnvSpec.single_agent(
+            id="walk", num_envs=num_envs, observation=observation, action=action, snapshot=snapshot
+        )
+
+
 class LinearConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
