@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from puffer_report.lines import parse
 
 
 @dataclass(frozen=True)
@@ -58,47 +57,6 @@ def read_columns(path: Path) -> Columns:
         ...     read_columns(file).get("loss")
         array([nan, 0.5])
     """
-    columns: dict[str, array[float]] = {"step": array("d")}
-    lines = damaged = 0
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                row = _row(line)
-                if row is None:
-                    damaged += 1
-                    continue
-                _append(columns, row, lines)
-                lines += 1
-    except FileNotFoundError:
-        pass  # a run that has not made its first update
-    step, *_ = (values := {name: np.frombuffer(column) for name, column in columns.items()}).values()
-    return Columns(step, {name: value for name, value in values.items() if name != "step"}, damaged)
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), (int, float)) else None
-
-
-def _append(columns: dict[str, array[float]], row: dict[str, Any], lines: int) -> None:
-    for name, value in row.items():
-        column = columns.get(name)
-        if column is None:
-            column = columns[name] = array("d", [math.nan]) * lines
-        column.append(_number(value))
-    if len(row) < len(columns):
-        for column in columns.values():
-            if len(column) == lines:
-                column.append(math.nan)
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value) if isinstance(value, (int, float)) else math.nan
-    except OverflowError:  # an integer that no float holds
-        return math.nan
+    values, damaged = parse(path)
+    columns = {name: np.frombuffer(column) for name, column in values.items()}
+    return Columns(columns.pop("step"), columns, damaged)

@@ -50,7 +50,7 @@ def thinned(full: Curve, most: int = MOST_POINTS) -> Curve:
         >>> noise = np.zeros(100_000)
         >>> noise[54_321] = 9.0
         >>> thin = thinned(Curve(np.arange(100_000.0), noise))
-        >>> len(thin.x) <= 2000, thin.y.max(), thin.x[[0, -1]].tolist()
+        >>> len(thin.x) <= 2000, float(thin.y.max()), thin.x[[0, -1]].tolist()
         (True, 9.0, [0.0, 99999.0])
     """
     count = len(full.x)

@@ -94,8 +94,10 @@ def figure(
         if curves:
             last = np.mean([one.y[-1] for one in curves])
             said.append(f"{group.label}: {number(float(last))} at the end")
+    if not said:
+        return None
     _shorten_ticks(content)
-    return Figure(title, axis.title, content, f"{title} over {axis.title}. {'; '.join(said)}.") if said else None
+    return Figure(title, axis.title.partition(",")[0], content, f"{title} over {axis.title}. {'; '.join(said)}.")
 
 
 def _curve(axis: Axis, run: Record, read: Read) -> Curve:
@@ -107,19 +109,25 @@ def _traces(
 ) -> Iterator[go.Scatter]:
     together = spread(curves, min(most, 400)) if len(curves) > 1 else None
     for one in curves if together is not None else []:
-        yield _line(place, thinned(one, most), opacity=0.4, width=1)
+        yield _line(place, thinned(one, most), opacity=0.4, width=1.0)
     if together is not None:
         yield _band(place, together)
         yield _line(place, Curve(together.x, together.centre), group.label, interval=together)
         return
     if raw is not None and len(curves) == 1:
-        yield _line(place, thinned(_curve(axis, group.runs[0], raw), most), opacity=0.4, width=1)
+        yield _line(place, thinned(_curve(axis, group.runs[0], raw), most), opacity=0.4, width=1.0)
     for one in curves:  # more than one only where no seed overlaps another
         yield _line(place, thinned(one, most), group.label)
 
 
 def _line(
-    place: int, points: Curve, name: str = "", *, opacity: float = 1.0, width: float = 2, interval: Spread | None = None
+    place: int,
+    points: Curve,
+    name: str = "",
+    *,
+    opacity: float = 1.0,
+    width: float = 2.0,
+    interval: Spread | None = None,
 ) -> go.Scatter:
     few = len(points.x) < 30 and bool(name)
     hover, custom = "%{y:.4~g}", None

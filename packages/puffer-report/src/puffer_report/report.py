@@ -92,7 +92,7 @@ def _page(records: Sequence[Record], output: Path, warnings: Sequence[str]) -> s
             records=records,
             warnings=warnings,
             results=tables.results(groups),
-            caveats=tables.caveats(groups),
+            caveat=tables.caveat(groups),
             singles=any(len(group.runs) == 1 for group in groups),
             several_seeds=any(len(group.runs) > 1 for group in groups),
             curves=_curves(groups, axes),

@@ -121,15 +121,23 @@ def over_seeds(values: Sequence[float]) -> str:
     return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
 
 
-def caveats(groups: Sequence[Group]) -> list[str]:
-    """What is to be known of intervals over few seeds."""
-    sizes = sorted({len(group.runs) for group in groups if len(group.runs) > 1})
-    return [caveat for size in sizes if (caveat := aggregate([0.0] * size, resamples=2).caveat)]
+def caveat(groups: Sequence[Group]) -> str:
+    """What is to be known of intervals over so few seeds as the smallest group has; empty where they are enough."""
+    sizes = {len(group.runs) for group in groups if len(group.runs) > 1}
+    return aggregate([0.0] * min(sizes), resamples=2).caveat if sizes else ""
 
 
 def facts(records: Sequence[Record]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """What all runs have in common, and what each has beside it, by name of the fact."""
-    own = [_facts(record) for record in records]
+    shared, different = _divided([_facts(record) for record in records])
+    versions, changed = _divided([dict(_versions(record)) for record in records])
+    if versions:
+        shared["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return shared, [one | more for one, more in zip(different, changed, strict=True)]
+
+
+def _divided(own: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """What is the same in all, and the rest of each."""
     names = list(dict.fromkeys(name for one in own for name in one))
     shared = {name: own[0][name] for name in names if len({one.get(name, MISSING) for one in own}) == 1}
     different = [name for name in names if name not in shared]
@@ -141,7 +149,7 @@ def _facts(record: Record) -> dict[str, str]:
     engine = dict(runtime.get("backend", {}))
     name = engine.pop("name", (record.config.get("backend") or {}).get("name", ""))
     found = {
-        "run": record.path.name,
+        "directory": str(record.path),
         "trainer": view.trainer,
         "env": view.env,
         "seed": MISSING if view.seed is None else str(view.seed),
@@ -150,21 +158,16 @@ def _facts(record: Record) -> dict[str, str]:
         "wall time": duration(_seconds(record)),
         "began": moment(view.began),
         "backend": ", ".join([str(name), *(f"{key} {value_text(value)}" for key, value in engine.items())]),
-        "versions": ", ".join(_versions(record, runtime)),
         "platform": str(runtime.get("platform", "")),
         "on disk": size_text(view.bytes),
-        "directory": str(record.path),
     }
     return {key: value for key, value in found.items() if value}
 
 
-def _versions(record: Record, runtime: Mapping[str, Any]) -> Iterator[str]:
-    for name, version in runtime.items():
-        if isinstance(version, str) and name != "platform":
-            yield f"{name} {version}"
-    for name, version in record.plugins.items():
-        if name not in runtime:
-            yield f"{name} {version}"
+def _versions(record: Record) -> Iterator[tuple[str, str]]:
+    runtime = record.manifest.get("runtime", {})
+    yield from ((name, version) for name, version in runtime.items() if isinstance(version, str) and name != "platform")
+    yield from record.plugins.items()
 
 
 def hyperparameters(groups: Sequence[Group]) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -191,7 +194,8 @@ def evaluations(group: Group) -> Evaluations | None:
         episodes = run.metrics.get("eval/episodes")
         for line in np.flatnonzero(np.isfinite(returns)):
             count = episodes[line] if np.isfinite(episodes[line]) else run.config.get("eval_episodes", 0)
-            at.setdefault(run.metrics.step[line], []).append(_Judged(returns[line], deviations[line], int(count)))
+            judged = _Judged(float(returns[line]), float(deviations[line]), int(count))
+            at.setdefault(float(run.metrics.step[line]), []).append(judged)
     if not at:
         return None
     steps = sorted(at)
