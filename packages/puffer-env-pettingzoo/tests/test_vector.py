@@ -371,7 +371,7 @@ def test_misuse_is_named() -> None:
             vector.step(np.zeros(2, np.int64), 2)
         with pytest.raises(ShapeError, match=r"got actions float64 \(2,\), expected int64 \(2,\)"):
             vector.step(np.zeros(2), 1)
-        with pytest.raises(UnsupportedError, match="cannot take back"):
+        with pytest.raises(UnsupportedError, match="Unlike has no get_state and set_state"):
             vector.restore({})
 
 

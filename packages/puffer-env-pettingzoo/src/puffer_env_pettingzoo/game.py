@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout
@@ -15,7 +16,9 @@ from puffer_core.vector.masks import KEY
 from puffer_env_pettingzoo.blocks import blocks_of
 from puffer_env_pettingzoo.errors import BrokenEnvError
 from puffer_env_pettingzoo.outcome import check_known, checked, numbers, of_agents
+from puffer_env_pettingzoo.states import state_of
 from puffer_env_pettingzoo.team import Agent, Role, Team, TeamEnv
+from puffer_env_pettingzoo.tuples import TupleAgents
 from puffer_env_pettingzoo.turns import Turns
 
 
@@ -32,6 +35,7 @@ class Game:
         self.env = env
         self.phase = "reset"
         """What the environment does or did last: `reset` or `step`; for messages."""
+        self.kept = state_of(env)
         self._team = team
         self._state = state
         self._living: dict[Agent, int] = {}
@@ -90,6 +94,24 @@ class Game:
         else:
             self._begin(None, slot)
         return said
+
+    def get_state(self) -> State:
+        """The environment's state, and which rows are over."""
+        return {**self.kept.get(), "over": sorted(self._team.row[agent] for agent in self._over)}
+
+    def set_state(self, state: State) -> None:
+        """Go back to what `get_state` gave.
+
+        Raises:
+            CheckpointError: the environment does not take it.
+            BrokenEnvError: it has other agents then.
+        """
+        self.kept.set(state)
+        if isinstance(self.env, Turns | TupleAgents):
+            self.env.follow()
+        agents = {row: agent for agent, row in self._team.row.items()}
+        self._over = {agents[row] for row in state["over"]}
+        self._living = self._present({})
 
     def _taken(self, values: Mapping[Agent, Any], name: str) -> list[Any]:
         """The values of the agents that acted; those of agents that are over or yet to come are not read."""

@@ -66,6 +66,10 @@ class TupleAgents:
         self.agents = list(self.possible_agents)
         return self._each("observation", observations), self._infos(info)
 
+    def follow(self) -> None:
+        """Every agent plays on: the env has been given a state, and a state is never that of an end."""
+        self.agents = list(self.possible_agents)
+
     def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], ...]:
         """Observations, rewards, terminations, truncations and infos, each by agent."""
         chosen = tuple(actions[agent] for agent in self.possible_agents)

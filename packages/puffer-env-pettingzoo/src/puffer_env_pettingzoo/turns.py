@@ -70,10 +70,14 @@ class Turns:
             env.step(None)
             if len(env.agents) >= before:
                 raise BrokenEnvError("step(None) left it in `agents`, expected that it removes the agent", agent)
-        self.agents = [agent for agent in env.agents if not self._is_over(agent)]
-        self.turn = env.agent_selection if self.agents else None
+        self.follow()
         if self.agents and self.turn not in self.agents:
             raise BrokenEnvError(f"agent_selection is {self.turn!r}, expected one of {self.agents}")
+
+    def follow(self) -> None:
+        """See who plays on and whose turn it is, as the env stands now."""
+        self.agents = [agent for agent in self.env.agents if not self._is_over(agent)]
+        self.turn = self.env.agent_selection if self.agents else None
 
     def _is_over(self, agent: Any) -> bool:
         env = self.env

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -11,9 +12,10 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
-from puffer_core.errors import EnvError, PufferError, UnsupportedError
+from puffer_core.errors import CheckpointError, EnvError, PufferError
 from puffer_core.vector import checks, environment_seed
 from puffer_core.vector.checks import FAULTS
+from puffer_core.vector.parting import environments_of, seed_of, seeded
 from puffer_env_pettingzoo.description import describe
 from puffer_env_pettingzoo.errors import BrokenEnvError
 from puffer_env_pettingzoo.game import Game
@@ -60,7 +62,7 @@ class AgentsVectorEnv:
         self._id = id
         self._num_envs = num_envs
         self._seeds: list[int | None] = [None] * num_envs
-        self._first = 0
+        self._seed = self._first = 0
         self._infos: list[tuple[int, Mapping[str, Any]]] | None = None
         self._slots = 0
         self._envs: list[TeamEnv] = []
@@ -74,10 +76,13 @@ class AgentsVectorEnv:
             self.spec = self._guarded(
                 0, "reset", lambda: describe(self._envs[0], self._team, id, num_envs, global_state)
             )
+            self._games = [Game(env, self._team, self.spec.global_state) for env in self._envs]
+            self._games[0].kept.try_out(lambda: self._guarded(0, "reset", partial(self._envs[0].reset, seed=0)))
         except BaseException:
             self.close()
             raise
-        self._games = [Game(env, self._team, self.spec.global_state) for env in self._envs]
+        missing = next((game.kept.missing for game in self._games if game.kept.missing), "")
+        self.spec = replace(self.spec, snapshot=not missing, no_snapshot=missing)
 
     def bind(self, buffers: EnvBuffers) -> None:
         """Take the slots to write into; they stay the caller's.
@@ -99,7 +104,7 @@ class AgentsVectorEnv:
         """
         checks.check_slot(self._id, 0, self._slots)
         self._infos = None
-        self._first = first
+        self._seed, self._first = seed, first
         self._seeds = [environment_seed(seed, first + i) for i in range(self._num_envs)]
         for i, game in enumerate(self._games):
             try:
@@ -157,12 +162,41 @@ class AgentsVectorEnv:
         return checks.picture_of(self._id, picture)
 
     def snapshot(self) -> State:
-        """Not possible: PettingZoo's interface gives no access to an env's whole state."""
-        raise UnsupportedError(f"{self._id}: a PettingZoo env cannot give its state; spec.snapshot is False")
+        """The state of every environment, `{"environments": {number: state}}`.
+
+        Raises:
+            EnvError: the `get_state` of one raised.
+            UnsupportedError: `spec.snapshot` is False.
+        """
+        if not self.spec.snapshot:
+            raise checks.no_snapshot(self.spec)
+        states = {
+            str(i): {"seed": self._seeds[i], **self._guarded(i, "get_state", game.get_state)}
+            for i, game in enumerate(self._games)
+        }
+        return {"environments": states, **seeded(self._seed, self._first)}
 
     def restore(self, state: State) -> None:
-        """Not possible either."""
-        raise UnsupportedError(f"{self._id}: a PettingZoo env cannot take back a state; spec.snapshot is False")
+        """Go back to a `snapshot`. Every environment is reset before it is given its state.
+
+        Raises:
+            CheckpointError: it is of other environments, or one of them does not take it.
+            EnvError: the reset of one raised.
+            UnsupportedError: `spec.snapshot` is False.
+        """
+        if not self.spec.snapshot:
+            raise checks.no_snapshot(self.spec)
+        states = environments_of(self._id, state, self._num_envs)
+        self._infos = None
+        self._seed, self._first = seed_of(state)
+        for i, (game, own) in enumerate(zip(self._games, states, strict=True)):
+            self._seeds[i] = own["seed"]
+            self._guarded(i, "reset", partial(game.env.reset, seed=own["seed"]))
+            try:
+                game.set_state(own)
+            except (CheckpointError, BrokenEnvError) as error:
+                what = str(error) if isinstance(error, BrokenEnvError) else checks.why(error)
+                raise CheckpointError(f"{self._id}: environment {self._first + i}: {what}") from error
 
     def close(self) -> None:
         """Close every environment, also when one of them raises; then raise for the first that did. Safe to call twice.

@@ -111,15 +111,10 @@ def picture_of(id: str, picture: Any) -> UInt8[np.ndarray, "height width 3"]:
     return np.ascontiguousarray(picture, np.uint8)
 
 
-def check_snapshot(spec: VectorEnvSpec) -> None:
-    """Refuse to give or take the state of an env that cannot.
-
-    Raises:
-        UnsupportedError: says why it cannot.
-    """
-    if not spec.snapshot:
-        why = f": {spec.no_snapshot}" if spec.no_snapshot else ""
-        raise UnsupportedError(f"{spec.id} cannot give its state or take it back{why}; spec.snapshot is False")
+def no_snapshot(spec: VectorEnvSpec) -> UnsupportedError:
+    """The error for asking an env for its state that does not give it: says why it cannot."""
+    why = f": {spec.no_snapshot}" if spec.no_snapshot else ""
+    return UnsupportedError(f"{spec.id} cannot give its state or take it back{why}; spec.snapshot is False")
 
 
 def close_all(closes: Iterable[Callable[[], Any]]) -> None:

@@ -257,13 +257,11 @@ class GymnasiumVectorEnv:
 
     def snapshot(self) -> State:
         """Not possible: the Gymnasium interface gives no access to an env's state."""
-        checks.check_snapshot(self.spec)
-        raise AssertionError
+        raise checks.no_snapshot(self.spec)
 
     def restore(self, state: State) -> None:
         """Not possible either."""
-        checks.check_snapshot(self.spec)
-        raise AssertionError
+        raise checks.no_snapshot(self.spec)
 
     def close(self) -> None:
         """Close the env. Safe to call twice, and after it failed.

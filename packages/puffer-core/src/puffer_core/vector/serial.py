@@ -258,7 +258,8 @@ class SerialVectorEnv:
             EnvError: an env's `get_state` raised.
             UnsupportedError: `spec.snapshot` is False.
         """
-        checks.check_snapshot(self.spec)
+        if not self.spec.snapshot:
+            raise checks.no_snapshot(self.spec)
         states = {
             str(i): {"seed": self._seeds[i], **self._guarded(i, "get_state", state.get)}
             for i, state in enumerate(self._states)
@@ -273,7 +274,8 @@ class SerialVectorEnv:
             EnvError: the reset of one raised.
             UnsupportedError: `spec.snapshot` is False.
         """
-        checks.check_snapshot(self.spec)
+        if not self.spec.snapshot:
+            raise checks.no_snapshot(self.spec)
         states = environments_of(self._id, state, self._num_envs)
         self._infos = None
         self._seed, self._first = seed_of(state)
