@@ -140,7 +140,7 @@ def test_nothing_is_rewritten_where_nothing_is_beyond(run: RunInfo, events: Path
     write(run, None, 10)
     (path,) = event_files(events)
     before = path.stat()
-    assert keep_up_to(events, 10)
+    assert keep_up_to(events, 10) == 10
     assert path.stat().st_ino == before.st_ino
 
 
@@ -180,3 +180,13 @@ def test_an_event_that_finds_no_room_leaves_nothing_and_can_be_written_again(tmp
     file.append(Event(step=2))
     file.close()
     assert [event.step for event in EventAccumulator(str(tmp_path))._generator.Load()] == [0, 2]
+
+
+def test_it_says_what_it_has(run: RunInfo, events: Path) -> None:
+    write(run, None, 10, 20, 30)
+    (path,) = event_files(events)
+    os.truncate(path, path.stat().st_size - 1)  # a loss of power took the end
+    for last_step, there in ((30, 20), (15, 10), (None, -1)):
+        logger = TensorBoardLogger()
+        assert logger.open(run, last_step) == there
+        logger.close()

@@ -79,11 +79,15 @@ def event_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"*.tfevents.*{_SUFFIX}"))
 
 
-def keep_up_to(directory: Path, last_step: int) -> bool:
-    """Take events beyond `last_step`, and what was cut short, out of our files; whether anything is left.
+def keep_up_to(directory: Path, last_step: int) -> int | None:
+    """Take events beyond `last_step`, and what was cut short, out of our files.
 
     TensorBoard is told by an event too, but its fast reader does not heed that.
+
+    Returns:
+        The last step whose metrics are left, -1 where there are only other events; None where no file is left.
     """
+    left = -1
     for path in event_files(directory):
         with path.open("rb") as file:
             events = list(_events(file))
@@ -92,7 +96,12 @@ def keep_up_to(directory: Path, last_step: int) -> bool:
             path.unlink()
         elif sum(end - start for start, end in kept) < path.stat().st_size:
             _rewrite(path, kept)
-    return bool(event_files(directory))
+        left = max([left, *(event.step for _, _, event in events if event.step <= last_step and _has_scalars(event))])
+    return left if event_files(directory) else None
+
+
+def _has_scalars(event: Event) -> bool:
+    return any(value.HasField("simple_value") for value in event.summary.value)
 
 
 def _events(file: BinaryIO) -> Iterator[tuple[int, int, Event]]:

@@ -45,17 +45,23 @@ class TensorBoardLogger:
         self._file: EventFile | None = None
         self._synced = 0.0
 
-    def open(self, run: RunInfo, last_step: int | None) -> None:
-        """Start a file after `last_step`; a new run finds nothing of an old one in its directory."""
+    def open(self, run: RunInfo, last_step: int | None) -> int | None:
+        """Start a file after `last_step`; a new run finds nothing of an old one in its directory.
+
+        Returns:
+            The last step that is there, which is before `last_step` where a loss of power took events.
+        """
         directory = run.directory / DIRECTORY
         directory.mkdir(parents=True, exist_ok=True)
-        step = 0 if last_step is None else last_step + 1
-        goes_on = keep_up_to(directory, step - 1)
+        there = keep_up_to(directory, -1 if last_step is None else last_step)
         self._file = EventFile(directory)
-        self._file.append(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
-        if self._config.hyperparameters and not goes_on:
+        self._file.append(
+            Event(step=0 if there is None else there + 1, session_log=SessionLog(status=SessionLog.START))
+        )
+        if self._config.hyperparameters and there is None:
             self._write(0, summaries.hyperparameters(run.config, run.id))
         self._synced = monotonic()
+        return -1 if there is None else there
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write one event that has every metric: a step is there as a whole, or not at all."""

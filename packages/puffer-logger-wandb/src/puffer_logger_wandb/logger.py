@@ -15,6 +15,7 @@ from puffer_core.errors import UsageError
 from puffer_logger_wandb import media
 from puffer_logger_wandb.config import WandbConfig
 from puffer_logger_wandb.names import artifact_key, metric_key, run_id
+from puffer_logger_wandb.rows import last_row
 from puffer_logger_wandb.service import bound_exit, bounded, forget, is_gone, library
 from puffer_logger_wandb.starting import Mode, choose_mode, has_key, settings
 
@@ -52,17 +53,27 @@ class WandbLogger:
         self._last_step = -1
         self._row = -1
 
-    def open(self, run: RunInfo, last_step: int | None) -> None:
-        """Start the run there, or go on with it: steps up to `last_step` are not logged again."""
+    def open(self, run: RunInfo, last_step: int | None) -> int | None:
+        """Start the run there, or go on with it; gives the last step that is there, up to which nothing is logged.
+
+        Nothing can be taken back there, so what an earlier process logged beyond `last_step` stays. The last row that
+        it began may be lost: wandb writes a row when the next one begins.
+        """
         self._info = run
-        self._last_step = self._row = -1 if last_step is None else last_step
         self._mode = choose_mode(self._config)
         if self._mode == "online" and not has_key(library().setup().settings):
             raise UsageError(
                 "--logger.wandb.mode online: there is no API key",
                 remedy="run `wandb login`, set WANDB_API_KEY, or leave the mode out",
             )
-        self._started()
+        there = last_row(run.directory, run_id(run.id)) if self._mode == "offline" else None
+        started = self._started()
+        if started is not None and self._mode == "online":
+            there = started.starting_step - 1
+        if there is None:
+            there = -1 if last_step is None else last_step
+        self._last_step = self._row = there
+        return None if self._mode == "disabled" else there
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record metrics in the row of `step`."""

@@ -35,16 +35,29 @@ class RunInfo:
 class MetricLogger(Protocol):
     """Takes metrics to a place people look at; built as `target(config)`.
 
-    It runs behind a queue: it may be slow, raise or die, and training is not touched. `metrics.jsonl`, which
-    core always writes, is the truth that a logger is fed from.
+    It is behind a queue, and every call comes from one thread, which is not the main one: it may be slow, raise or
+    hang, and training is not touched. `metrics.jsonl`, which core always writes, is the truth that it is fed from.
     """
 
-    def open(self, run: RunInfo, last_step: int | None) -> None:
-        """Start, or go on after a resume: steps up to `last_step` were logged already; None for a new run."""
+    def open(self, run: RunInfo, last_step: int | None) -> int | None:
+        """Start, or go on after a resume.
+
+        What comes next are the steps beyond `last_step`, first those that an earlier process logged before the
+        checkpoint that the run goes on from, read back from `metrics.jsonl`, then new ones.
+
+        Args:
+            run: what is logged.
+            last_step: everything up to it was taken before. None: nothing was, as in a new run. What the logger has
+                beyond it was logged by a process that ended before it was saved: a logger that can, removes that.
+
+        Returns:
+            None, where it has exactly the steps up to `last_step` now. Else the last step that it has: a later one
+            where it can only append (what is logged up to there is kept from it), an earlier one where it lost some.
+        """
         ...
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record metrics of one step. Steps never go back within a run."""
+        """Record metrics of one step; the mapping is the logger's own. Steps never go back within a run."""
         ...
 
     def artifact(self, step: int, name: str, kind: ArtifactKind, value: Any) -> None:
