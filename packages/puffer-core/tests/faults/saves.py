@@ -104,7 +104,7 @@ def killed_at_random(*, place: str, times: int, seed: int) -> None:
     for _ in range(times):
         before = time.monotonic()
         pid = child(partial(go_on, directory, range(reached + 1, reached + 10_000)))
-        time.sleep(moments.uniform(0.0, 4 * one_save))
+        time.sleep(moments.uniform(0.0, 6 * one_save))
         os.kill(pid, signal.SIGKILL)
         status = ended(pid)
         assert status == -signal.SIGKILL, status

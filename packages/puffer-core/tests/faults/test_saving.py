@@ -56,7 +56,7 @@ def kill_at_random(tmp_path: Path, times: int, row: Any) -> None:
     for line in lines:
         row.took(line["seconds"])
     if times >= 100:  # it did get on, and was killed within saves
-        assert lines[-1]["reached"] > times // 4
+        assert lines[-1]["reached"] > times // 20
         assert sum(line["leftovers"] > 0 for line in lines) > times // 10
 
 
