@@ -197,10 +197,13 @@ def _look(seed: int, directory: Path) -> SeedRun:
     found = overview(directory)
     try:
         record, run = RunRecord(), Run(directory)
-        record.load_state_dict(load(run.latest, ["run"]).states["run"])
+        state = load(run.latest, ["run"]).states["run"]
+        record.load_state_dict(state)
     except CheckpointError:
         return SeedRun(seed, directory, found.status, found.step)
-    return SeedRun(seed, directory, found.status, found.step, record.seconds, Run(directory, record.evaluation))
+    return SeedRun(
+        seed, directory, found.status, found.step, float(state["seconds"]), Run(directory, record.evaluation)
+    )
 
 
 def _finished(directory: Path) -> bool:
