@@ -7,10 +7,14 @@ import sys
 
 def main() -> int:
     """Run the command line on `sys.argv`; gives the exit code."""
+    import signal
+
     from puffer_core.cli.main import main as run
     from puffer_core.cli.process import as_process
 
-    return as_process(lambda: run(sys.argv[1:]))
+    code = as_process(lambda: run(sys.argv[1:]))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of an interpreter that ends anyway
+    return code
 
 
 def _leave_working_directory() -> None:

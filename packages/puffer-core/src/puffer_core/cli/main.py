@@ -73,7 +73,13 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             _print_error(error, describe(error), "Free some space, or write elsewhere.", debug=debug)
             return ResourceError.exit_code
-        remedy = f"A bug in Puffer or in a plugin: `puffer --debug {command} ...` shows the traceback."
+        report = getattr(error, "crash_report", "")  # of a run that was going on
+        more = (
+            f"its traceback and surroundings are in {report}"
+            if report
+            else f"`puffer --debug {command} ...` shows the traceback"
+        )
+        remedy = f"A bug in Puffer or in a plugin: {more}."
         _print_error(error, f"internal error: {describe(error)}", remedy, debug=debug)
         return 1
 

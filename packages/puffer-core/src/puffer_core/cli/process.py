@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from puffer_core.errors import ResourceError
+from puffer_core.run.signals import whole_process
 
 PIPE_CLOSED = 141
 """As for a process that SIGPIPE ended: whoever read our output had enough."""
@@ -26,7 +27,8 @@ def as_process(command: Callable[[], int]) -> int:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")  # LANG=C cannot show every summary
     try:
-        code = command()
+        with whole_process():
+            code = command()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # a closed stream
                 stream.flush()

@@ -96,12 +96,16 @@ class RunDirectory:
             self._workers = list(pids)
             replace_file(self.path / WORKERS, json_bytes({"main": os.getpid(), "workers": self._workers}))
 
+    def keep_no_workers(self) -> None:
+        """Remove `workers.json`: its processes end with this one."""
+        (self.path / WORKERS).unlink(missing_ok=True)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._lock is not None:
-            (self.path / WORKERS).unlink(missing_ok=True)
+            self.keep_no_workers()
             self._lock.close()  # the kernel drops the lock with the descriptor, also when the process is killed
             self._lock = None
         if not (self.path / METRICS).exists():

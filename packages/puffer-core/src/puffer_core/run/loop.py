@@ -23,13 +23,14 @@ from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
 from puffer_core.run import persistence
 from puffer_core.run.context import RunContext
+from puffer_core.run.crash import crash_reports
 from puffer_core.run.directory import Run, RunDirectory
 from puffer_core.run.display import Display, Silent
 from puffer_core.run.evaluating import evaluate_agent
 from puffer_core.run.record import RunRecord
 from puffer_core.run.saving import Saver, passed
 from puffer_core.run.signals import RunStopped, StopFlag, stop_on_signals
-from puffer_core.run.watchdog import Watchdog
+from puffer_core.run.watchdog import Watchdog, remove_empty
 
 if TYPE_CHECKING:
     from puffer_core.vector.choosing import Choice
@@ -50,6 +51,7 @@ def execute(plan: RunPlan, host: PluginHost, *, display: Display | None = None) 
 
     Raises:
         RunStopped: a signal ended the run; it was saved before.
+        ResourceError: memory ran out.
         PufferError: as its components raise; a loss that is not finite.
     """
     with RunDirectory(plan.options.run, plan.trainer.spec.name, plan.source) as directory:
@@ -79,20 +81,32 @@ def run_in(
     Raises:
         RunStopped: a signal ended the run; it was saved before.
         CheckpointError: `saved` is not of such a run.
+        ResourceError: memory ran out.
         PufferError: as its components raise; a loss that is not finite.
     """
     shown: Display = display or Silent()
     with (
         redirect_stdout(sys.stderr),  # what an env prints; the display has its own stream
         working_directory_kept(),
-        stop_on_signals() as stop,
+        stop_on_signals(partial(_leave, directory, shown)) as stop,
+        crash_reports(directory.path, plan.tree, host),
         closing(RunContext(plan, host, partial(tell_choice, directory, shown))) as context,
         Watchdog(plan.options.stall_seconds, directory.path, context.worker_stacks, shown.message) as watchdog,
     ):
         loop = _Loop(context, directory, shown, stop, watchdog, saved)
         if saved is not None:
             restored()
-        return loop.run()
+        run = loop.run()
+    if stop:  # whoever sent it is told by the exit code
+        raise RunStopped(stop.signum, loop.trainer.progress, directory.path, run.latest, finished=True)
+    return run
+
+
+def _leave(directory: RunDirectory, display: Display) -> None:
+    """The least that must be done before the process ends at once: the terminal, and what others would be misled by."""
+    directory.keep_no_workers()
+    remove_empty(directory.path)
+    display.end(None)
 
 
 def tell_choice(directory: RunDirectory, display: Display, choice: Choice) -> None:

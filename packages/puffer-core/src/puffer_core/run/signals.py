@@ -1,10 +1,11 @@
-"""Signals of a run: the first asks it to stop after the update, a second SIGINT stops it at once."""
+"""Signals of a run: the first asks it to stop after the update, a second SIGINT ends it at once."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ from puffer_core.guests import handlers_kept
 
 _SIGNUMS = (signal.SIGINT, signal.SIGTERM)
 _install = signal.signal  # past `handlers_kept`
+_whole_process = False
 
 
 class RunStopped(PufferError):  # noqa: N818  nothing went wrong
@@ -24,15 +26,17 @@ class RunStopped(PufferError):  # noqa: N818  nothing went wrong
         step: where the run stands, in its unit.
         directory: of the run.
         checkpoint: what was saved.
+        finished: the signal came when all was done: while the end was saved, or loggers or envs closed.
     """
 
     prefix = ""
 
-    def __init__(self, signum: int, step: int, directory: Path, checkpoint: Path) -> None:
+    def __init__(self, signum: int, step: int, directory: Path, checkpoint: Path, *, finished: bool = False) -> None:
         name = signal.Signals(signum).name
+        go_on = f"go on: puffer resume {directory}; see what it learned so far: puffer eval {directory}"
         super().__init__(
-            f"stopped by {name} at step {step:,}; saved in {checkpoint}",
-            remedy=f"go on: puffer resume {directory}; see what it learned so far: puffer eval {directory}",
+            f"{'finished, then ' if finished else ''}stopped by {name} at step {step:,}; saved in {checkpoint}",
+            remedy=f"see what it learned: puffer eval {directory}" if finished else go_on,
         )
         self.exit_code = 128 + signum
         self.directory = directory
@@ -40,19 +44,30 @@ class RunStopped(PufferError):  # noqa: N818  nothing went wrong
 
 
 class StopFlag:
-    """Whether a signal asked the run to stop, and which; falsy until then."""
+    """Whether a signal asked the run to stop, and which; falsy until then.
 
-    def __init__(self) -> None:
+    Args:
+        leave: what must be done before the process ends at once.
+    """
+
+    def __init__(self, leave: Callable[[], object] = lambda: None) -> None:
         self.signum = 0
+        self._leave = leave
 
     def __bool__(self) -> bool:
         return self.signum != 0
 
     def __call__(self, signum: int, _: FrameType | None) -> None:
         """The signal handler."""
-        if self.signum and signum == signal.SIGINT:
+        if not (self.signum and signum == signal.SIGINT):
+            self.signum = self.signum or signum
+        elif _whole_process:
+            try:
+                self._leave()
+            finally:
+                os._exit(128 + signum)
+        else:
             raise KeyboardInterrupt
-        self.signum = self.signum or signum
 
     def renew(self) -> None:
         """Catch the signals again, whatever an env did to them past `signal.signal`."""
@@ -62,13 +77,16 @@ class StopFlag:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopFlag]:
+def stop_on_signals(leave: Callable[[], object] = lambda: None) -> Iterator[StopFlag]:
     """Catch SIGINT and SIGTERM while a run lasts; outside the main thread, where none arrive, catch nothing.
 
-    A SIGINT after the first signal raises KeyboardInterrupt wherever the program stands. Handlers that envs install for
-    these signals meanwhile are put aside.
+    A SIGINT after the first signal raises KeyboardInterrupt wherever the program stands, or ends the process where
+    that is all it does (`whole_process`). Handlers that envs install for these signals meanwhile are put aside.
+
+    Args:
+        leave: what must be done before the process ends at once; a signal handler calls it.
     """
-    flag = StopFlag()
+    flag = StopFlag(leave)
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
@@ -79,3 +97,18 @@ def stop_on_signals() -> Iterator[StopFlag]:
     finally:
         for signum, handler in before.items():
             _install(signum, handler)
+
+
+@contextmanager
+def whole_process() -> Iterator[None]:
+    """While this lasts, a second SIGINT ends the process within the signal handler.
+
+    To unwind takes seconds: loggers and envs close, then the interpreter with its engines. Workers end with the
+    process, and the kernel frees the run's lock.
+    """
+    global _whole_process  # noqa: PLW0603  it is a fact about the process
+    _whole_process = True
+    try:
+        yield
+    finally:
+        _whole_process = False

@@ -13,6 +13,8 @@ from time import monotonic
 from types import TracebackType
 from typing import IO, Self
 
+from puffer_core.run.crash import free_name
+
 _SLACK = 0.25
 """What faulthandler's own timer, which needs no interpreter, waits longer than the thread: a share of the limit."""
 _REARM_SECONDS = 1.0
@@ -54,7 +56,7 @@ class Watchdog:
         if self._seconds > 0:
             self._last = monotonic()
             with suppress(OSError):  # a full disk is told of by whoever has something to save
-                self._file = _new_file(self._directory)
+                self._file = free_name(self._directory, "stacks").open("w", encoding="utf-8")
                 self._arm()
                 self._thread = threading.Thread(target=self._watch, name="puffer-watchdog", daemon=True)
                 self._thread.start()
@@ -67,12 +69,9 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join(_REARM_SECONDS)  # no longer: it may be telling of a worker that does not answer
         faulthandler.cancel_dump_traceback_later()
-        path = Path(self._file.name)
-        with suppress(OSError):
-            if not path.stat().st_size:
-                path.unlink()
         self._file.close()
         self._file = None
+        remove_empty(self._directory)
 
     def progressed(self) -> None:
         """Something was done: the time begins anew. Cheap enough for every step of an environment."""
@@ -115,9 +114,9 @@ class Watchdog:
         )
 
 
-def _new_file(directory: Path) -> IO[str]:
-    """The first `stacks-N.txt` that is not there; an empty one that a killed process left is taken."""
-    number = 1
-    while (path := directory / f"stacks-{number}.txt").exists() and path.stat().st_size:
-        number += 1
-    return path.open("w", encoding="utf-8")
+def remove_empty(directory: Path) -> None:
+    """Remove the files of watchdogs that saw nothing."""
+    with suppress(OSError):
+        for path in directory.glob("stacks-*.txt"):
+            if not path.stat().st_size:
+                path.unlink()
