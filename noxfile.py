@@ -28,6 +28,11 @@ ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio",
 CHECK = ("ruff", "mypy", "import-linter", "nox", "build")
 MINIMUM_COVERAGE = 90
 SHORT = ("-m", "not (learning or faults) or smoke")
+PARALLEL = ("-n", "auto", "--dist", "loadfile")
+"""A process of tests a core, a file in one process, since its tests share what they prepare; long files come first.
+
+`learning` and `faults` stay in one: theirs is one table, and the times in it are of an injection that had the machine.
+"""
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """For tests: their arrays are too small for two threads, and sums then don't depend on the machine's cores."""
 
@@ -61,9 +66,12 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """Everything that fits 15 minutes on two cores, with each package's coverage. Arguments go to pytest."""
-    measure = () if session.posargs else ("--cov", f"--package-coverage={MINIMUM_COVERAGE}")
-    checkout(session, "pytest", *SHORT, *measure, *session.posargs, env=ONE_THREAD)
+    """Everything that fits 15 minutes on two cores, with each package's coverage.
+
+    Arguments go to pytest, which then runs in one process and measures no coverage.
+    """
+    whole = () if session.posargs else (*PARALLEL, "--cov", f"--package-coverage={MINIMUM_COVERAGE}")
+    checkout(session, "pytest", *SHORT, *whole, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(python=False)
