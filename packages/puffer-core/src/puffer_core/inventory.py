@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -9,6 +10,7 @@ from typing import Literal, TypeAlias
 from puffer_core.checkpoint import MANIFEST, VersionError, load, read_manifest, step_of
 from puffer_core.errors import CheckpointError
 from puffer_core.manifest import Manifest
+from puffer_core.retention import best
 
 Condition: TypeAlias = Literal["not looked at", "sound", "damaged", "unreadable"]
 """`unreadable`: of another version, or the system refuses to read it; it may well be sound."""
@@ -42,6 +44,11 @@ class Found:
         return self.error.message.removeprefix(f"{self.path}: ") if self.error else ""
 
     @property
+    def score(self) -> float | None:
+        """Mean return of the evaluation at its step; None where there was none, or the manifest cannot be read."""
+        return self.manifest.score if self.manifest else None
+
+    @property
     def resumes(self) -> str:
         """Whether a resumed run would equal one never stopped, or why not."""
         if self.manifest is None:
@@ -58,6 +65,13 @@ def find(directory: Path) -> list[Found]:
 
 def _order(path: Path) -> int:
     return step_of(path) or 0
+
+
+def best_of(found: Sequence[Found]) -> Found | None:
+    """The one of the highest score, of equal ones the earliest; None where none that can be used has a score."""
+    scored = {item.step: item for item in found if item.score is not None and item.error is None}
+    first = best({step: item.score or 0.0 for step, item in scored.items()}, 1)
+    return scored[first[0]] if first else None
 
 
 def look(path: Path) -> Found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from puffer_core.checkpoint import CHECKPOINTS
+from puffer_core.checkpoint import CHECKPOINTS, remove_leftovers
 from puffer_core.errors import ResourceError
 from puffer_core.inventory import Found, find, verify
 from puffer_core.retention import remove, retained
@@ -23,7 +23,7 @@ class Pruned:
     left: list[Found]
 
 
-def prune(run: Path, keep_last: int, keep_every: int = 0, *, dry_run: bool = False) -> Pruned:
+def prune(run: Path, keep_last: int, keep_every: int = 0, *, keep_best: int = 0, dry_run: bool = False) -> Pruned:
     """Remove the checkpoints of a run that `retained` does not name; the run is held meanwhile.
 
     Every checkpoint is verified first. One that cannot be read, or that another version of this program wrote,
@@ -33,6 +33,7 @@ def prune(run: Path, keep_last: int, keep_every: int = 0, *, dry_run: bool = Fal
         run: its directory.
         keep_last: as `retained` has it.
         keep_every: likewise.
+        keep_best: likewise, by the scores that the manifests hold.
         dry_run: remove nothing; what would be removed is given.
 
     Raises:
@@ -45,11 +46,16 @@ def prune(run: Path, keep_last: int, keep_every: int = 0, *, dry_run: bool = Fal
         Pruned(removed=[], kept=[], left=[])
     """
     with nullcontext() if dry_run else _held(run):
+        if not dry_run:
+            remove_leftovers(run / CHECKPOINTS)
         found = [verify(item.path) for item in find(run / CHECKPOINTS)]
         left = [item for item in found if item.condition == "unreadable"]
         known = [item for item in found if item.condition != "unreadable"]
         sound = [item.step for item in known if item.condition == "sound"]
-        staying = retained([item.step for item in known], keep_last, keep_every, sound)
+        scores = {item.step: item.score for item in known if item.score is not None}
+        staying = retained(
+            [item.step for item in known], keep_last, keep_every, sound, keep_best=keep_best, scores=scores
+        )
         kept = [item for item in known if item.step in staying]
         gone = [item for item in known if item.step not in staying]
         if gone and not dry_run:

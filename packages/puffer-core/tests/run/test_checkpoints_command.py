@@ -36,6 +36,17 @@ def run(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "mine"))
 
 
+@pytest.fixture
+def evaluated(run: Path) -> Path:
+    """A run whose first checkpoint scored best; scores of three digits."""
+    for path, score in zip(sorted((run / "checkpoints").glob("step-*")), (7.25, 5.5, 6.0), strict=True):
+        loaded = load(path)
+        header = Header(**{name: getattr(loaded.manifest, name) for name in Header.model_fields} | {"score": score})
+        states = {name: Saved(state, "m:X") for name, state in loaded.states.items()}
+        save(path.parent, header, states, replace=True)
+    return run
+
+
 def step(run: Path, name: str) -> Path:
     return run / "checkpoints" / name
 
@@ -64,7 +75,33 @@ def test_list_shows_each_by_step_and_reads_none(run: Path, capsys: pytest.Captur
     assert found[0]["bitwise"] is True
     assert found[0]["bytes"] == sum(file.stat().st_size for file in step(run, FIRST).iterdir())
     assert main(["checkpoints", "list", str(run)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].endswith("latest")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("latest, best")
+
+
+def test_list_shows_scores_and_which_is_best(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "list", evaluated)
+    scores = [item["score"] for item in found]
+    assert None not in scores
+    assert [item["best"] for item in found] == [score == max(scores) for score in scores]
+    assert main(["checkpoints", "list", str(evaluated)]) == 0
+    out = capsys.readouterr().out
+    assert all(f"{score:.2f}" in out for score in scores)
+
+
+def test_inspect_says_whether_it_is_the_best(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for item in printed(capsys, "list", evaluated):
+        assert main(["checkpoints", "inspect", item["path"]]) == 0
+        out = capsys.readouterr().out
+        assert f"mean return {item['score']:.2f}" in out
+        assert ("the best of the run" in out) == item["best"]
+
+
+def test_prune_keeps_the_best(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "list", evaluated)
+    best, last = next(item["step"] for item in found if item["best"]), found[-1]["step"]
+    assert best != last
+    assert names(printed(capsys, "prune", evaluated, "--keep-last", 1, "--keep-best", 1)["kept"]) == [best, last]
+    assert names(printed(capsys, "prune", evaluated, "--keep-last", 1)["kept"]) == [last]
 
 
 def test_list_shows_what_is_plainly_damaged(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

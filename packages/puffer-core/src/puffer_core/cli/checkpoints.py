@@ -53,25 +53,26 @@ def _parser(action: str, what: str, description: str) -> Parser:
 
 def _list(argv: list[str]) -> int:
     arguments = _parser("list", "RUN", "The checkpoints of a run, by step.").parse(argv)
-    from puffer_core.inventory import find
+    from puffer_core.inventory import best_of, find
 
     found = find(_checkpoints(arguments.path))
-    latest = _latest(found)
+    latest, best = _latest(found), best_of(found)
     if arguments.json:
-        print_json([as_json(item) | {"latest": item is latest} for item in found])
+        print_json([as_json(item) | {"latest": item is latest, "best": item is best} for item in found])
         return 0
     rows = [
         [
             f"{item.step:,}",
+            "-" if item.score is None else f"{item.score:,.2f}",
             size_text(item.size),
             _time(item.saved),
             item.condition,
             item.reason or item.resumes,
-            "latest" if item is latest else "",
+            ", ".join(word for word, which in (("latest", latest), ("best", best)) if item is which),
         ]
         for item in found
     ]
-    print_table(["STEP", "SIZE", "SAVED", "CONDITION", "RESUMES", ""], rows)
+    print_table(["STEP", "SCORE", "SIZE", "SAVED", "CONDITION", "RESUMES", ""], rows)
     return 0
 
 
@@ -119,14 +120,17 @@ def _inspect(argv: list[str]) -> int:
     arguments = _parser("inspect", "RUN|CHECKPOINT", "What a checkpoint holds; of a run, its last.").parse(argv)
     from puffer_core.checkpoint import load
     from puffer_core.cli.manifest_words import lines, summary
+    from puffer_core.inventory import best_of, find
     from puffer_core.locating import locate
 
     _, path = locate(arguments.path)
     loaded = load(path, ["policy"])
+    best = best_of(find(path.parent))
+    told = summary(loaded) | {"best": best is not None and best.path == path}
     if arguments.json:
-        print_json(summary(loaded))
+        print_json(told)
     else:
-        print("\n".join(lines(summary(loaded))))  # noqa: T201
+        print("\n".join(lines(told)))  # noqa: T201
     return 0
 
 
@@ -137,15 +141,25 @@ def _prune(argv: list[str]) -> int:
         "--keep-every", type=int, default=0, metavar="STEPS",
         help="of those at or after each multiple of STEPS keep the first too (default: 0, none for that)",
     )  # fmt: skip
+    parser.add_argument(
+        "--keep-best", type=int, default=0, metavar="N", help="keep the N with the best evaluations too (default: 0)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would go; remove nothing")
     arguments = parser.parse(argv)
-    for flag, value, least in (("--keep-last", arguments.keep_last, 1), ("--keep-every", arguments.keep_every, 0)):
+    for name, least in (("keep_last", 1), ("keep_every", 0), ("keep_best", 0)):
+        flag, value = f"--{name.replace('_', '-')}", getattr(arguments, name)
         if value < least:
             raise UsageError(f"{flag}: got {value}, expected an integer >= {least}")
     from puffer_core.pruning import prune
 
     directory = _checkpoints(arguments.path).parent
-    pruned = prune(directory, arguments.keep_last, arguments.keep_every, dry_run=arguments.dry_run)
+    pruned = prune(
+        directory,
+        arguments.keep_last,
+        arguments.keep_every,
+        keep_best=arguments.keep_best,
+        dry_run=arguments.dry_run,
+    )
     gone, kept, left = pruned.removed, pruned.kept, pruned.left
     freed = sum(item.size for item in gone)
     if arguments.json:
@@ -205,6 +219,7 @@ def as_json(found: Found) -> dict[str, Any]:
         "path": str(found.path),
         "bytes": found.size,
         "saved": _time(found.saved),
+        "score": found.score,
         "condition": found.condition,
         "reason": found.reason,
         "bitwise": resume.bitwise if resume else None,

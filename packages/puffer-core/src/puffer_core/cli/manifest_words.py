@@ -33,7 +33,7 @@ def _arrays(state: Any) -> list[np.ndarray[Any, Any]]:
 
 
 def lines(summary: dict[str, Any]) -> list[str]:
-    """A summary for people."""
+    """A summary for people, which says whether its checkpoint is the `best` of its run."""
     runtime = dict(summary["runtime"])
     backend = dict(runtime.pop("backend", {}))
     resume = summary["resume"]
@@ -47,9 +47,15 @@ def lines(summary: dict[str, Any]) -> list[str]:
         f"  runtime     {', '.join(f'{name} {value}' for name, value in runtime.items()) or '-'}",
         f"  backend     {', '.join(f'{name} {value}' for name, value in backend.items()) or '-'}",
         f"  resume      {'bitwise' if resume['bitwise'] else 'not bitwise: ' + '; '.join(resume['reasons'])}",
-        *([f"  score       {summary['score']:,.2f}"] if summary.get("score") is not None else []),
+        f"  score       {_score(summary)}",
         *([f"  not finite  {', '.join(summary['nonfinite'])}: the policy is broken"] if summary["nonfinite"] else []),
     ]
+
+
+def _score(summary: dict[str, Any]) -> str:
+    if summary["score"] is None:
+        return "- (no evaluation at this step)"
+    return f"mean return {summary['score']:,.2f}{', the best of the run' * summary['best']}"
 
 
 def _policy(summary: dict[str, Any]) -> str:

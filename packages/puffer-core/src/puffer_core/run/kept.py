@@ -37,8 +37,8 @@ class KeptCheckpoints:
         self._steps = {item.step for item in found if item.step <= (last or 0)}
         self._scores: dict[int, float] = {}
         for item in found:
-            if item.step in self._steps and item.manifest is not None and item.manifest.score is not None:
-                self._scores[item.step] = item.manifest.score
+            if item.step in self._steps and item.score is not None:
+                self._scores[item.step] = item.score
 
     def would_be_among_best(self, step: int, score: float) -> bool:
         """Whether a checkpoint of this step and score would stay for its score."""
