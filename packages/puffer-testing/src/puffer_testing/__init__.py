@@ -5,6 +5,7 @@ And components that fail on purpose, to test what has to survive them.
 
 from puffer_testing.backend import BackendConformance
 from puffer_testing.chaos import ChaosDictEnv, ChaosEnv, chaos_outcome
+from puffer_testing.chaos_logger import ChaosLogger
 from puffer_testing.checkpointable import CheckpointableConformance
 from puffer_testing.env import EnvConformance
 from puffer_testing.failing_files import Crashed, FailingFiles, Operation
@@ -17,6 +18,7 @@ __all__ = [
     "BackendConformance",
     "ChaosDictEnv",
     "ChaosEnv",
+    "ChaosLogger",
     "CheckpointableConformance",
     "Crashed",
     "EnvConformance",

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from puffer_core.contracts.logger import ArtifactKind, MetricLogger, RunInfo
 from puffer_core.errors import UsageError
+from puffer_core.plugins.faults import describe
 
 _PAUSE = 0.1
 """Seconds between two looks of a thread into its empty queue: training only appends, and wakes nobody."""
@@ -84,7 +85,8 @@ class QueuedLogger:
         self._waiting: deque[_Item] = deque()
         self._finishing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._over = False
+        self._over = self._settled = False
+        """Whether it takes nothing more, and whether all was said and counted that follows from that."""
         self._call, self._called = "", math.inf
         """What the thread is in, and since when; infinity while it is in nothing."""
         self._refused, self._lost = 0, 0  # counted by the caller, and by the thread
@@ -102,7 +104,7 @@ class QueuedLogger:
     @property
     def alive(self) -> bool:
         """Whether it takes metrics, or finishes."""
-        return self._thread is not None and self._thread.is_alive() and not self._over
+        return self._thread is not None and self._thread.is_alive() and not self._settled
 
     def open(self, run: RunInfo, last_step: int | None, lines: Lines) -> None:
         """Start the thread: it opens the logger, gives it what it lacks of `lines`, then what is logged from now on."""
@@ -169,6 +171,7 @@ class QueuedLogger:
         waiting, self._waiting = self._waiting, deque()
         self._lost += sum(item is not None for item in waiting)
         self._tell(f"logger {self.name} was dropped: {reason}; metrics.jsonl has everything")
+        self._settled = True
 
     def _serve(self, run: RunInfo, last_step: int | None, lines: Lines) -> None:
         """The thread."""
@@ -183,11 +186,11 @@ class QueuedLogger:
             self._keep_mark()
         except _Ended as ended:
             if not self._over:
-                self._give_up(str(ended))
                 self._keep_mark()
+                self._give_up(str(ended))
                 self._close_quietly()
         except BaseException as error:  # noqa: BLE001  nothing of a logger's thread may reach the run
-            self._abandon(_described(error))
+            self._abandon(describe(error))
 
     def _take_all(self, after: int) -> None:
         """Give the logger what comes, up to `finish`, but nothing up to the step `after`, which it has."""
@@ -243,7 +246,7 @@ class QueuedLogger:
             try:
                 result = getattr(self._logger, method)(*arguments)
             except BaseException as error:  # noqa: BLE001  SystemExit too: a logger must never end a run
-                failed = f"{method} raised {_described(error)}"
+                failed = f"{method} raised {describe(error)}"
                 hopeless = isinstance(error, UsageError)
             else:
                 if failed and not self._over:
@@ -270,7 +273,3 @@ class QueuedLogger:
 
 class _Ended(Exception):  # noqa: N818  not an error of ours
     """The logger is called no more."""
-
-
-def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
