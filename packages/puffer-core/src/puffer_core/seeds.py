@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from puffer_core.durable import parse_json
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
-from puffer_core.run.seed_directories import seed_directory, seeds_in
+from puffer_core.run.seed_directories import OPTIONS, seed_directory, seeds_in
 from puffer_core.run.seeds import SeedRun, SeedRuns, train_many
 from puffer_core.seed_console import SilentSeeds, make_seed_display
 from puffer_core.statistics import SeedStatistics, aggregate, require_scipy
 
-__all__ = ["SeedEvaluations", "SeedRun", "SeedRuns", "evaluate_seeds", "train_plan", "train_seeds"]
+__all__ = ["SeedEvaluations", "SeedRun", "SeedRuns", "evaluate_seeds", "resume_seeds", "train_plan", "train_seeds"]
 
 
 def train_seeds(
@@ -84,6 +86,32 @@ def train_plan(plan: RunPlan, host: PluginHost, *, silent: bool = False) -> Seed
     """
     display = SilentSeeds() if silent else make_seed_display(quiet=plan.options.quiet)
     return train_many(plan, host, display)
+
+
+def resume_seeds(directory: str | Path, host: PluginHost, argv: Sequence[str] = ()) -> SeedRuns:
+    """Go on with the seeds in a directory that are not finished, as its `options.json` says.
+
+    Args:
+        directory: that holds them.
+        host: the plugins.
+        argv: flags for options that a resume may change, and for more seeds.
+
+    Raises:
+        CheckpointError: the directory's options cannot be read.
+        PufferError: as `train_seeds` does.
+    """
+    from puffer_core.config import plan_of
+
+    file = Path(directory) / OPTIONS
+    try:
+        tree = parse_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{file}: cannot be read: {error}",
+            remedy="`puffer resume` takes each of the seeds beside it by itself, too",
+        ) from error
+    plan = plan_of(host, tree, argv=argv, overrides={"run": str(directory), "resume": "auto"})
+    return train_plan(plan, host)
 
 
 @dataclass(frozen=True)

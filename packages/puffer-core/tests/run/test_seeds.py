@@ -164,8 +164,7 @@ def test_a_signal_saves_every_seed(
     assert not (run / "seed-2").exists()
     assert not (run / "summary.json").exists()
     total = max(found.step for found in stopped) + 16
-    options = ["--config", str(run / "options.json"), "--run", str(run), "--resume", "auto"]
-    assert main(["train", LEARNER, *options, "--total-steps", str(total), "--seeds", "2", "--quiet"]) == 0
+    assert main(["resume", str(run), "--total-steps", str(total), "--seeds", "2", "--quiet"]) == 0
     assert "OVER 2 SEEDS" in capsys.readouterr().out
 
 
@@ -289,3 +288,9 @@ def test_a_reader_that_went_away_ends_nothing(many: Path) -> None:
     out.close()
     display.start(many, [3], [3], 1)
     display.end(gather(many, [3]))
+
+
+def test_options_that_are_damaged_are_said_to_be(many: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (many / "options.json").write_text("{")
+    assert main(["resume", str(many)]) == 4
+    assert "options.json: cannot be read" in capsys.readouterr().err

@@ -17,7 +17,7 @@ _HELP = ("-h", "--help")
 USAGE = "puffer resume RUN [options]"
 _ABOUT = """Go on with a run from its last sound checkpoint, to its end. Its own config.json decides; puffer.toml and
 variables play no part. These options may change, and stay so; everything else is as the run was started with, or a new
-run. What was changed is kept in the run's resumes.jsonl."""
+run. What was changed is kept in the run's resumes.jsonl. Of several seeds all go on that are not finished."""
 
 
 def run_resume(argv: list[str], host: PluginHost) -> int:
@@ -35,6 +35,13 @@ def run_resume(argv: list[str], host: PluginHost) -> int:
     run, *rest = argv
     if run.startswith("-"):
         raise UsageError(f"puffer resume: got {run!r}, expected the directory of a run first", remedy=f"usage: {USAGE}")
+    from puffer_core.run.seed_directories import holds_seeds
+
+    if holds_seeds(Path(run)):
+        from puffer_core.seeds import resume_seeds
+
+        resume_seeds(run, host, rest)
+        return 0
     from puffer_core.run.resume import resume
 
     resume(Path(run), host, argv=rest, display=_display)

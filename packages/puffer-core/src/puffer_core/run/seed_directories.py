@@ -20,6 +20,16 @@ def seed_directory(directory: Path, seed: int) -> Path:
     return directory / f"seed-{seed}"
 
 
+def holds_seeds(directory: Path) -> bool:
+    """Whether a directory is one that `puffer train --seeds` made.
+
+    Example:
+        >>> holds_seeds(Path("no such directory"))
+        False
+    """
+    return (directory / OPTIONS).is_file() and not is_run(directory)
+
+
 def seeds_in(directory: Path) -> list[int]:
     """The seeds whose runs lie in a directory, ascending; empty for a directory that does not hold several seeds.
 

@@ -163,16 +163,14 @@ def train_many(plan: RunPlan, host: PluginHost, display: SeedDisplay) -> SeedRun
                 replace_file(directory / SUMMARY, json_bytes(result.to_json()))
         finally:
             display.end(result)
-    _tell(plan, directory, seeds, codes, processes.signum)
+    _tell(directory, seeds, codes, processes.signum)
     assert result is not None
     return result
 
 
-def _tell(plan: RunPlan, directory: Path, seeds: Sequence[int], codes: dict[int, int], signum: int) -> None:
+def _tell(directory: Path, seeds: Sequence[int], codes: dict[int, int], signum: int) -> None:
     """Raise what is to be said of runs that did not end well."""
-    path = shlex.quote(str(directory))
-    options = shlex.quote(str(directory / OPTIONS))
-    on = f"go on: puffer train {plan.tree['trainer']} --config {options} --run {path} --resume auto"
+    on = f"go on: puffer resume {shlex.quote(str(directory))}"
     if signum:
         ended = [seed for seed in seeds if _finished(seed_directory(directory, seed))]
         raise SeedsStopped(signum, f"stopped: {len(ended)} of {len(seeds)} seeds are finished, in {directory}", on)
@@ -196,8 +194,8 @@ def _look(seed: int, directory: Path) -> SeedRun:
         return SeedRun(seed, directory, "waiting")
     found = overview(directory)
     try:
-        record, run = RunRecord(), Run(directory)
-        state = load(run.latest, ["run"]).states["run"]
+        record = RunRecord()
+        state = load(Run(directory).latest, ["run"]).states["run"]
         record.load_state_dict(state)
     except CheckpointError:
         return SeedRun(seed, directory, found.status, found.step)
