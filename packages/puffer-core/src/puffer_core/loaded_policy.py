@@ -36,7 +36,7 @@ def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]
             f"{path}: the trainer made its policy itself, so nothing says how to make it again",
             remedy="a trainer takes its policy from context.policy()",
         )
-    provided = _find(path, entry, host)
+    provided = _find(path, entry, saved.manifest.components["policy"].distribution_version, host)
     interface = PolicyInterface(
         observation=Layout.from_json(entry.observation),
         action=Layout.from_json(entry.action),
@@ -67,15 +67,15 @@ def _unfit(path: Path, what: str) -> CheckpointError:
     return CheckpointError(f"{path}: {what}", remedy="install the versions that `puffer checkpoints inspect` names")
 
 
-def _find(path: Path, entry: PolicyEntry, host: PluginHost) -> Provided:
+def _find(path: Path, entry: PolicyEntry, number: str, host: PluginHost) -> Provided:
     if not entry.distribution:
         return host.find("policy", f"py:{entry.target}")
     try:
         return host.find("policy", f"{entry.name}@{entry.distribution}")
     except UsageError as error:
         raise CheckpointError(
-            f"{path}: its policy is {entry.name} of {entry.distribution}, which is not installed",
-            remedy=f"pip install {entry.distribution}",
+            f"{path}: its policy is {entry.name} of {entry.distribution} {number}, which is not installed",
+            remedy=f"pip install {entry.distribution}=={number}",
         ) from error
 
 

@@ -88,7 +88,10 @@ class RunDirectory:
 
     def keep_resume(self, entry: Mapping[str, Any]) -> None:
         """Add a line to `resumes.jsonl`."""
-        append_line(self.path / RESUMES, json.dumps(entry, sort_keys=True).encode())
+        try:
+            append_line(self.path / RESUMES, json.dumps(entry, sort_keys=True).encode())
+        except OSError as error:
+            raise _not_writable(self.path, error) from error
 
     def keep_workers(self, pids: Sequence[int]) -> None:
         """Write `workers.json`, if there are other workers than before."""

@@ -133,7 +133,7 @@ class _Loop:
         self.trainer = context.trainer()
         self.record = RunRecord()
         if saved is not None:
-            persistence.restore(context, self.trainer, self.record, saved)
+            persistence.restore(context, self.trainer, self.record, saved, instead=self._warn)
         self.info = RunInfo(
             id=directory.path.name,
             directory=directory.path,
@@ -154,6 +154,9 @@ class _Loop:
             warn=display.message,
             last=saved.path if saved else None,
         )
+
+    def _warn(self, text: str) -> None:
+        self.display.message(f"warning: {text}")
 
     def _build_loggers(self) -> dict[str, MetricLogger]:
         return {name: self.context.logger(part) for name, part in self.plan.loggers.items() if name != "jsonl"}
