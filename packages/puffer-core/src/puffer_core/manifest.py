@@ -97,7 +97,7 @@ class Header(_Model):
     """Whether resuming is exact."""
     external: list[dict[str, Any]] = []
     """Segments kept outside of the checkpoint, such as a replay buffer's."""
-    score: float | None = Field(None, allow_inf_nan=False)
+    score: float | None = Field(default=None, allow_inf_nan=False)
     """Mean return of the evaluation at this step; null where there was none."""
     nonfinite: list[str] = []
     """Policy parameters that hold a NaN or an infinity: such a policy is broken."""

@@ -94,9 +94,10 @@ class Sequence(RuleBasedStateMachine):
             self.kept.add(self.step, value)
             self.kept.trim()
         except ResourceError:
-            self.fault = None
+            pass
         except Crashed:
             self.go_on(options)
+        self.fault = None
 
     @rule(fault=FAULTS, options=OPTIONS)
     def save_again(self, fault: tuple[str, int] | None, options: RunOptions) -> None:
@@ -108,10 +109,10 @@ class Sequence(RuleBasedStateMachine):
             saves.write(self.directory, self.step, version=1, replace=True)
             self.kept.add(self.step, None)
         except ResourceError:
-            self.fault = None
             remove_leftovers(self.directory)
         except Crashed:
             self.go_on(options)
+        self.fault = None
 
     @rule(renames=st.sampled_from(["undone", "kept"]), options=OPTIONS)
     def lose_power(self, renames: Any, options: RunOptions) -> None:
