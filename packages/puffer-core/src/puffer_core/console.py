@@ -28,7 +28,7 @@ def make_display(*, quiet: bool = False, stream: TextIO | None = None) -> Displa
         stream: where to show it; standard output where None.
     """
     out = stream or sys.stdout
-    if quiet:
+    if quiet or out is None:  # a closed stream
         return EndOnly(out)
     return LiveDisplay(out) if out.isatty() else Lines(out)
 
@@ -37,11 +37,11 @@ class EndOnly:
     """Shows how a run ended, and messages as they come. The other displays build on it.
 
     Args:
-        stream: where to show it.
+        stream: where to show it; None: nowhere.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream: TextIO | None = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
         self.progress: Progress | None = None
 
     def start(self, run: RunInfo, total: int, step: int = 0) -> None:

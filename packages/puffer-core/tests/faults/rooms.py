@@ -1,7 +1,7 @@
 """A trainer, an env and a logger that say where they are, and do there what they are told. Subprocesses import this.
 
 `FAULT_ORDERS` is JSON: `phase` (start, collect, act, learn, evaluate, save, close), `at` (which visit, from 1),
-`do` (SIGTERM, SIGINT, raise, allocate, bytes, fill), `times`, `group`. When it was done stands in the file `FAULT_DONE`.
+`do` (SIGTERM, SIGINT, raise, allocate, bytes, fill), `times`, `group`. When that was stands in the file `FAULT_DONE`.
 """
 
 from __future__ import annotations
