@@ -81,7 +81,8 @@ class SeedLines(SeedEnd):
         super().__init__(stream)
         self._directory = Path()
         self._state: dict[int, str] = {}
-        self._began: dict[int, tuple[float, int]] = {}
+        self._seen: dict[int, tuple[float, int]] = {}
+        self._shown: dict[int, str] = {}
         self._next = 0.0
 
     def start(self, directory: Path, seeds: Sequence[int], done: Sequence[int], at_once: int) -> None:
@@ -95,8 +96,6 @@ class SeedLines(SeedEnd):
 
     def started(self, number: int) -> None:
         """One line."""
-        path = seed_directory(self._directory, number)
-        self._began[number] = (monotonic(), overview(path).step if is_run(path) else 0)
         self._state[number] = "running"
         self._changed(number)
 
@@ -111,10 +110,14 @@ class SeedLines(SeedEnd):
             self._next = monotonic() + _LINE_SECONDS
             for seed, state in self._state.items():
                 if state == "running":
-                    write_line(self._stream, self._line(seed))
+                    self._changed(seed)
 
     def _changed(self, seed: int) -> None:
-        write_line(self._stream, self._line(seed))
+        """Its line, unless it says what it said before."""
+        line = self._line(seed)
+        if line != self._shown.get(seed):
+            self._shown[seed] = line
+            write_line(self._stream, line)
 
     def _line(self, seed: int) -> str:
         """Where a seed stands, from what its run has written so far."""
@@ -124,12 +127,16 @@ class SeedLines(SeedEnd):
         if found and found.step:
             whole = max(found.total_steps or 0, found.step)
             parts += [f"{found.step / whole:4.0%}", f"step {found.step:,}"]
-            if state == "running":
-                began, before = self._began[seed]
-                parts.append(f"{(found.step - before) / max(monotonic() - began, 1e-9):,.0f}/s")
+            if state == "running" and (pace := self._pace(seed, found.step)):
+                parts.append(f"{pace:,.0f}/s")
             if found.last_return is not None:
                 parts.append(f"return {figure(found.last_return)}")
         return "  ".join(parts)
+
+    def _pace(self, seed: int, step: int) -> float:
+        """Steps a second since a step of it was seen first: starting a process takes seconds."""
+        began, before = self._seen.setdefault(seed, (monotonic(), step))
+        return (step - before) / max(monotonic() - began, 1e-9)
 
 
 class LiveSeeds(SeedLines):

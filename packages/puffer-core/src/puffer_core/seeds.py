@@ -104,8 +104,8 @@ def resume_seeds(directory: str | Path, host: PluginHost, argv: Sequence[str] = 
 
     file = Path(directory) / OPTIONS
     try:
-        tree = parse_json(file.read_bytes())
-    except (OSError, ValueError) as error:
+        tree = dict(parse_json(file.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{file}: cannot be read: {error}",
             remedy="`puffer resume` takes each of the seeds beside it by itself, too",

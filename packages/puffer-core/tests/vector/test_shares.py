@@ -76,3 +76,15 @@ def test_a_value_whose_repr_raises_is_named() -> None:
             raise RuntimeError
 
     assert plain([Rude()]) == ["<Rude, whose repr raises RuntimeError>"]
+
+
+def test_a_variable_says_how_many_of_the_cores_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PUFFER_CORES", raising=False)
+    there = shares.cores()
+    for asked, expected in ((1, 1), (there, there), (10_000, there)):
+        monkeypatch.setenv("PUFFER_CORES", str(asked))
+        assert shares.cores() == expected
+    for wrong in ("0", "-1", "many", ""):
+        monkeypatch.setenv("PUFFER_CORES", wrong)
+        with pytest.raises(UsageError, match=r"PUFFER_CORES: got .*, expected an integer >= 1"):
+            shares.cores()
