@@ -32,7 +32,9 @@ def digests(run: Path, seed: int, env: str) -> tuple[str, str]:
     params = next(run.glob("checkpoints/*/policy.safetensors")).read_bytes()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 8
-    untimed = [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]
+    untimed = [
+        {name: value for name, value in line.items() if not name.startswith(("time/", "system/"))} for line in lines
+    ]
     return tuple(hashlib.sha256(data).hexdigest() for data in (params, json.dumps(untimed).encode()))  # type: ignore[return-value]
 
 

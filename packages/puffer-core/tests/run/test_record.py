@@ -34,7 +34,7 @@ def go_on(plans: ModuleType, host: PluginHost, path: Path, **changes: Any) -> Ru
 
 def lines(path: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if not key.startswith("time/")} for row in rows]
+    return [{key: value for key, value in row.items() if not key.startswith(("time/", "system/"))} for row in rows]
 
 
 @pytest.mark.parametrize(("eval_every", "at"), [(0, 32), (16, 16)])

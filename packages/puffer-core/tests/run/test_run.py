@@ -33,7 +33,10 @@ from puffer_core.specs import BackendSpec, CheckpointableSpec, EnvSpec
 
 def without_times(path: Path) -> str:
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    kept = [{key: value for key, value in line.items() if not key.startswith(("time/", "logger/"))} for line in lines]
+    kept = [
+        {key: value for key, value in line.items() if not key.startswith(("time/", "system/", "logger/"))}
+        for line in lines
+    ]
     return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 

@@ -31,6 +31,7 @@ from puffer_core.run.record import RunRecord
 from puffer_core.run.saving import Saver, passed
 from puffer_core.run.signals import RunStopped, StopFlag, stop_on_signals
 from puffer_core.run.watchdog import Watchdog, remove_empty
+from puffer_core.system import SystemMetrics
 
 if TYPE_CHECKING:
     from puffer_core.vector.choosing import Choice
@@ -143,6 +144,7 @@ class _Loop:
             unit=self.trainer.unit,
         )
         self.loggers = RunLoggers(self._build_loggers(), directory.path, display.message)
+        self.system = SystemMetrics(lambda: context.worker_pids)
         self.saver = Saver(
             context,
             self.trainer,
@@ -220,8 +222,10 @@ class _Loop:
             metrics |= evaluated
         elif self.plan.env is not None:
             metrics |= dict.fromkeys(_EVALUATED, math.nan)
-        metrics |= self.loggers.metrics() | self.saver.metrics()
+        metrics |= self.loggers.metrics() | self.saver.metrics() | self.system.metrics()
         self.loggers.log(step, metrics)
+        if due and self.record.evaluation is not None:
+            self.loggers.artifact(step, "eval/returns", "histogram", self.record.evaluation.returns)
         self.record.logged, self.record.pending = step, None
         self.host.notify("puffer_update_end", run=self.info, step=step, metrics=metrics)
 
