@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from puffer_core.durable import json_bytes, parse_json, replace_file, write_file
+from puffer_core.durable import append_line, json_bytes, parse_json, replace_file, write_file
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -31,3 +31,13 @@ def test_json_is_the_standards() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         json_bytes(float("nan"))
     assert parse_json(json_bytes({"é": [1, None]})) == {"é": [1, None]}
+
+
+def test_a_line_is_added_and_one_that_was_cut_short_is_ended_first(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    append_line(file, b"one")
+    append_line(file, b"two")
+    assert file.read_bytes() == b"one\ntwo\n"
+    file.write_bytes(b"one\ntw")
+    append_line(file, b"three")
+    assert file.read_bytes() == b"one\ntw\nthree\n"

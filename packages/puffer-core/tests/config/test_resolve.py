@@ -157,6 +157,20 @@ def test_the_tree_gives_the_same_plan(plan: Any, host: PluginHost, trainer: str,
     assert plan(trainer=trainer, file=file) == made
 
 
+def test_flags_change_what_a_tree_says(plan: Any, host: PluginHost, tmp_path: Path) -> None:
+    tree = plan("maze", "--seed", "9", "--horizon", "64").tree
+    (tmp_path / "puffer.toml").write_text("seed = 1\n")
+    (tmp_path / "more.toml").write_text("total_steps = 7\n")
+    made = plan_of(host, tree, argv=["--horizon", "32", "--config", "more.toml"], overrides={"eval_every": 5})
+    assert (made.options.seed, made.options.total_steps, made.options.eval_every) == (9, 7, 5)
+    assert made.trainer.config.horizon == 32
+    assert plan_of(host, tree, "maze", argv=["--seed", "9", "maze"]).source == "maze"
+    with pytest.raises(UsageError, match="unexpected argument 'field' after --seed"):
+        plan_of(host, tree, argv=["--seed", "9", "field"])
+    with pytest.raises(UsageError, match=r"config\.json: horizn: unknown key. Did you mean horizon"):
+        plan_of(host, tree | {"horizn": 3})
+
+
 def test_the_tree_is_complete_and_plain(plan: Any) -> None:
     tree = plan("maze").tree
     assert tree["policy"] == {"name": "net", "hidden_sizes": [64, 64], "activation": "tanh", "shared": False}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.contracts.policy import Agent, PolicyInterface
+from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend
 
@@ -102,6 +103,13 @@ class WideWalk(Walk):
         self.spec = VectorEnvSpec.single_agent(
             id="walk", num_envs=num_envs, observation=observation, action=action, snapshot=snapshot
         )
+
+
+class ForgetfulWalk(Walk):
+    """`walk` stepped in a way in which its state cannot be taken back."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        raise UnsupportedError("walk: cannot be put back where it was")
 
 
 class LinearConfig(BaseModel):

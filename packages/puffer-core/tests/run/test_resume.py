@@ -157,6 +157,15 @@ def test_an_env_that_cannot_give_its_state_starts_new_episodes_and_says_so(
     assert "not bit for bit: the env walk cannot give its state" in capsys.readouterr().err
 
 
+def test_env_state_that_does_not_fit_any_more_is_done_without_and_told(
+    host: PluginHost, plans: ModuleType, stop: Stop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = stop()
+    monkeypatch.setattr(plans.parts(), "Walk", plans.parts().ForgetfulWalk)
+    assert api.resume(path, host=host).latest.name == "step-000000000032"
+    assert "warning: walk: cannot be put back where it was; new episodes start" in capsys.readouterr().err
+
+
 def test_loggers_may_be_others(host: PluginHost, plans: ModuleType, stop: Stop) -> None:
     path = stop()
     plans.parts().Memory.made.clear()
