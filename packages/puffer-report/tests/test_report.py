@@ -105,6 +105,12 @@ def test_system_metrics_have_a_place_of_their_own(make_run, page) -> None:
     assert found.words.index("Machine") < found.words.index("system/cpu")
 
 
+@pytest.mark.parametrize(("value", "expected"), [(0.0, [0, 1]), (0.25, [0, 0.5]), (-3.0, [-6, 0])])
+def test_what_never_changes_has_a_scale(make_run, page, value: float, expected: list[float]) -> None:
+    found = page(make_run(rows=[{"step": step, "learning_rate": value} for step in range(3)]))
+    assert found.figures[0]["layout"]["yaxis"]["range"] == expected
+
+
 def test_there_is_an_end_to_figures(make_run, page) -> None:
     rows = [{"step": step} | {f"layer/{index:03}": step for index in range(100)} for step in range(3)]
     found = page(make_run(rows=rows))
@@ -184,9 +190,8 @@ class Balance(HTMLParser):
 
 
 def test_what_it_cost_to_survive_is_told(make_run, page) -> None:
-    rows = [
-        row | {"update/skipped": 1.0 if row["step"] == 300 else 0.0, "logger/wandb/dropped": 7.0} for row in lines()
-    ]
+    counted = {"logger/wandb/dropped": 7.0, "system/saves_failed": 2.0}
+    rows = [row | counted | {"update/skipped": float(row["step"] == 300)} for row in lines()]
     run = make_run(rows=rows)
     resume = {"time": "2026-11-22T10:15:00+00:00", "step": 2000, "checkpoint": "step-000000002000",
               "changes": {"total_steps": {"from": 2000, "to": 4000}}, "versions": {}}  # fmt: skip
@@ -197,6 +202,7 @@ def test_what_it_cost_to_survive_is_told(make_run, page) -> None:
         "2,000 step-000000002000 total_steps: 2000 → 4000",
         "updates undone, since something in them was not finite 1",
         "metrics that wandb did not take 7",
+        "checkpoints that could not be written 2",
         "it stood still stacks-1.txt",
     ):
         assert text in words, text

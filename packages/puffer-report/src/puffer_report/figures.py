@@ -20,6 +20,8 @@ from puffer_report.records import Record
 Read: TypeAlias = Callable[[Record], Float[np.ndarray, "lines"]]
 COLOURS = 8
 """That the page has; more groups than that differ in their dashes too."""
+_LAYERS = ("band", "seed", "line")
+"""From back to front: no group's band lies over another's line."""
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -86,17 +88,18 @@ def figure(
         raw: what `read` is a smoothed form of, drawn faintly behind a single run.
         most: points of a curve.
     """
-    content = go.Figure(layout=_layout(axis))
+    traces: list[go.Scatter] = []
     said = []
     for place, group in enumerate(groups):
         curves = [one for run in group.runs if len((one := _curve(axis, run, read)).x)]
-        content.add_traces(list(_traces(place, group, axis, curves, raw, most)))
+        traces += _traces(place, group, axis, curves, raw, most)
         if curves:
             last = np.mean([one.y[-1] for one in curves])
             said.append(f"{group.label}: {number(float(last))} at the end")
     if not said:
         return None
-    _shorten_ticks(content)
+    content = go.Figure(sorted(traces, key=lambda trace: _LAYERS.index(trace.meta["part"])), _layout(axis))
+    _fit_axes(content)
     return Figure(title, axis.title.partition(",")[0], content, f"{title} over {axis.title}. {'; '.join(said)}.")
 
 
@@ -145,7 +148,7 @@ def _line(
         hoverinfo=None if name else "skip",
         hovertemplate=hover if name else None,
         customdata=custom,
-        meta={"group": place, "part": "line"},
+        meta={"group": place, "part": "line" if name else "seed"},
     )
 
 
@@ -179,12 +182,18 @@ _AXIS = {"zeroline": False, "automargin": True, "nticks": 6, "exponentformat": "
 _IN_THOUSANDS = 10_000.0
 
 
-def _shorten_ticks(content: go.Figure) -> None:
-    """`20k` and `3M` in place of long numbers; small ones stay decimal, since `200m` is read as a million."""
+def _fit_axes(content: go.Figure) -> None:
+    """`20k` and `3M` in place of long numbers, and a range for what is always the same.
+
+    Small numbers stay decimal: `200m` is read as millions.
+    """
     for name in ("x", "y"):
-        largest = max((float(np.max(np.abs(trace[name]))) for trace in content.data if len(trace[name])), default=0.0)
-        if largest >= _IN_THOUSANDS:
-            content.layout[f"{name}axis"].tickformat = "~s"
+        axis, values = content.layout[f"{name}axis"], np.concatenate([trace[name] for trace in content.data])
+        low, high = float(values.min()), float(values.max())
+        if max(-low, high) >= _IN_THOUSANDS:
+            axis.tickformat = "~s"
+        if name == "y" and low == high:
+            axis.range = sorted((0.0, 2 * high)) if high else (0.0, 1.0)
 
 
 def last_value(values: Float[np.ndarray, "lines"]) -> float:

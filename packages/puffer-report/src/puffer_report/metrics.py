@@ -14,10 +14,12 @@ COUNTERS = {
     "env/restarts": "workers restarted",
     "env/lost_transitions": "transitions lost with a worker",
 }
-"""Metrics that are 0 while all is well, and what they count."""
+"""Metrics that are 0 while all is well, and what they count since the line before."""
+TOTALS = {"system/saves_failed": "checkpoints that could not be written"}
+"""Likewise, since the run began."""
 MOST_PANELS = 80
 """Small figures on a page: browsers take a second for that many."""
-_ELSEWHERE = frozenset({TRAINING, RECENT, EVALUATED, "eval/return_std", "time/wall", *COUNTERS})
+_ELSEWHERE = frozenset({TRAINING, RECENT, EVALUATED, "eval/return_std", "time/wall"})
 _ORDER = ("loss", "policy", "value", "", "episode", "eval", "update", "env", "time", "logger")
 
 
@@ -33,7 +35,7 @@ def is_counter(key: str) -> bool:
         >>> is_counter("env/restarts"), is_counter("logger/wandb/dropped"), is_counter("loss/value")
         (True, True, False)
     """
-    return key in COUNTERS or (key.startswith("logger/") and key.endswith("/dropped"))
+    return key in COUNTERS or key in TOTALS or (key.startswith("logger/") and key.endswith("/dropped"))
 
 
 def _told(key: str, column: Iterable[float]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from puffer_core.statistics import aggregate, interquartile_mean
 from puffer_report.figures import last_value
 from puffer_report.formats import MISSING, duration, moment, number, value_text
 from puffer_report.groups import Group, differences
-from puffer_report.metrics import COUNTERS, EVALUATED, RECENT, TRAINING, is_counter
+from puffer_report.metrics import COUNTERS, EVALUATED, RECENT, TOTALS, TRAINING, is_counter
 from puffer_report.records import Record
 
 PARTS = ("env", "policy", "learn", "eval", "save")
@@ -248,7 +249,10 @@ def _change(value: Any) -> str:
 
 
 def _time(value: Any) -> str:
-    return moment(value) if isinstance(value, (int, float)) else str(value or MISSING)
+    try:
+        return moment(datetime.fromisoformat(str(value)).timestamp())
+    except ValueError:
+        return MISSING
 
 
 def _step(value: Any) -> str:
@@ -264,7 +268,8 @@ def mishaps(records: Sequence[Record]) -> list[tuple[str, str, str]]:
             values = record.metrics.get(key)
             total = float(np.nansum(values)) if key in COUNTERS else _highest(values)
             if total > 0:
-                rows.append((name, COUNTERS.get(key, f"metrics that {key.split('/')[1]} did not take"), number(total)))
+                told = (COUNTERS | TOTALS).get(key) or f"metrics that {key.split('/')[1]} did not take"
+                rows.append((name, told, number(total)))
         if record.metrics.damaged:
             rows.append((name, "lines of metrics.jsonl that cannot be read", number(record.metrics.damaged)))
         if record.overview.reason:
