@@ -19,7 +19,7 @@ from time import perf_counter, process_time
 
 import torch
 
-from puffer_core.checkpoint import Saved, save
+from puffer_core.checkpoint_writing import Saved, save
 from puffer_core.manifest import Header, ResumeEntry
 from puffer_core.statefile import encoded
 

@@ -16,14 +16,13 @@ from puffer_core import checkpoint
 from puffer_core.checkpoint import (
     LATEST,
     MANIFEST,
-    Saved,
     VersionError,
     completed,
     is_sound,
     load,
     remove_leftovers,
-    save,
 )
+from puffer_core.checkpoint_writing import Saved, save
 from puffer_core.errors import CheckpointError, ResourceError
 from puffer_core.manifest import Header, Manifest, ResumeEntry, sealed
 from puffer_testing import FailingFiles, Operation

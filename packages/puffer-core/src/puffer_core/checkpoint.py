@@ -1,7 +1,7 @@
 """Checkpoints: a directory of state files with a manifest, complete or not there at all.
 
-Order of writing: a temporary directory, files forced to disk, the manifest with their SHA-256 last, then one rename.
-Reading checks every file that is used against the manifest before anything is made of it.
+`checkpoint_writing` makes them. Reading checks every file that is used against the manifest before anything is made of
+it.
 """
 
 from __future__ import annotations
@@ -11,44 +11,31 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from puffer_core.contracts.checkpointable import State
-from puffer_core.digests import Digests
-from puffer_core.durable import make_directory, parse_json, replace_file, sync_directory, write_file
-from puffer_core.errors import CheckpointError, ResourceError
-from puffer_core.manifest import FORMAT, VERSION, ComponentEntry, FileEntry, Header, Manifest, is_as_sealed, sealed
-from puffer_core.statefile import decode, encoded
+from puffer_core.durable import parse_json, replace_file
+from puffer_core.errors import CheckpointError
+from puffer_core.manifest import FORMAT, VERSION, Manifest, is_as_sealed
+from puffer_core.statefile import decode
 
 MANIFEST = "manifest.json"
 LATEST = "LATEST"
 CHECKPOINTS = "checkpoints"
 _LARGEST_MANIFEST = 64 << 20
-_COMPONENT = re.compile(r"[a-z][a-z0-9_.-]*", re.ASCII)
 _STEP = re.compile(r"step-(\d{12,})", re.ASCII)
-_ASIDE = ".old"
+ASIDE = ".old"
+"""What ends the name of a checkpoint that is being replaced."""
 
 
 class VersionError(CheckpointError):
     """A checkpoint whose format another version of this program wrote; whether it is sound cannot be said here."""
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A component as it is handed to `save`: its state and who it is."""
-
-    state: State
-    type: str
-    version: int = 1
-    distribution: str = ""
-    distribution_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,130 +57,12 @@ def step_name(step: int) -> str:
     return f"step-{step:012d}"
 
 
-def save(
-    directory: Path,
-    header: Header,
-    components: Mapping[str, Saved],
-    *,
-    to_numpy: Callable[[Any], Any] = np.asarray,
-    replace: bool = False,
-) -> Path:
-    """Write a checkpoint into a run's `checkpoints` directory; on return it is durable.
-
-    Arrays are written from where they lie: nobody may change them meanwhile. A damaged checkpoint of the same step is
-    replaced.
-
-    Args:
-        directory: of the run's checkpoints; made if need be, in a directory that is there.
-        header: what the run says of it.
-        components: by name, lower case letters, digits, `_`, `.` and `-`.
-        to_numpy: makes NumPy arrays of the engine's.
-        replace: replace a sound checkpoint of the same step too, which is kept as it is otherwise.
-
-    Raises:
-        CheckpointError: a state holds something that is neither an array nor a JSON value.
-        ResourceError: the disk is full, read-only or gone. Older checkpoints are untouched.
-
-    Example:
-        >>> import tempfile
-        >>> from puffer_core.manifest import ResumeEntry
-        >>> header = Header(step=1, unit="env_steps", run_id="r", config_hash="", policy=None, plugins=[], runtime={},
-        ...                 resume=ResumeEntry(bitwise=True, reasons=[]))
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     path = save(Path(place), header, {"counter": Saved({"n": 3}, "example:Counter")})
-        ...     load(path).states["counter"]
-        {'n': 3}
-    """
-    files, entries = _encode(components, to_numpy)
-    target = directory / step_name(header.step)
-    temporary = directory / f".{target.name}.{os.getpid()}"
-    try:
-        if replace or not is_sound(target):
-            _write(temporary, files, header, entries)
-            _put(temporary, target)
-        sync_directory(directory)
-        point_at(directory, target)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        needed = sum(len(part) for parts in files.values() for part in parts)
-        raise ResourceError(
-            f"{target}: the checkpoint could not be written: {error.strerror or error}; {_room(directory, needed)}",
-            remedy="make room or make the place writable; older checkpoints of the run are untouched",
-        ) from error
-    return target
-
-
 def point_at(directory: Path, latest: Path) -> None:
     """Make `LATEST` of a `checkpoints` directory name a checkpoint, and that durable."""
     text = f"{latest.name}\n".encode()
     path = directory / LATEST
     if not path.is_file() or path.read_bytes() != text:
         replace_file(path, text)
-
-
-def _room(directory: Path, needed: int) -> str:
-    """The bytes that a checkpoint takes, and those that there are."""
-    try:
-        return f"it needs {needed:,} bytes, {shutil.disk_usage(directory.parent).free:,} are free"
-    except OSError as error:
-        return f"it needs {needed:,} bytes, and {directory.parent} cannot be looked at: {error.strerror or error}"
-
-
-def _encode(
-    components: Mapping[str, Saved], to_numpy: Callable[[Any], Any]
-) -> tuple[dict[str, list[bytes | memoryview]], dict[str, ComponentEntry]]:
-    """The files of all components, in parts, and what the manifest says of each component."""
-    files: dict[str, list[bytes | memoryview]] = {}
-    entries: dict[str, ComponentEntry] = {}
-    for name, saved in components.items():
-        if not _COMPONENT.fullmatch(name) or f"{name}.json" == MANIFEST:
-            raise CheckpointError(
-                f"a component cannot be called {name!r}: lower case letters, digits, '_', '.' and '-'"
-            )
-        try:
-            parts = encoded(saved.state, to_numpy)
-        except CheckpointError as error:
-            raise CheckpointError(f"{name} ({saved.type}) cannot be saved: {error}") from error
-        own = {name + suffix: data for suffix, data in parts.items()}
-        files |= own
-        entries[name] = ComponentEntry(
-            type=saved.type,
-            version=saved.version,
-            distribution=saved.distribution,
-            distribution_version=saved.distribution_version,
-            files=sorted(own),
-        )
-    return files, entries
-
-
-def _write(
-    temporary: Path,
-    files: Mapping[str, Sequence[bytes | memoryview]],
-    header: Header,
-    entries: Mapping[str, ComponentEntry],
-) -> None:
-    """Write a whole checkpoint; hashing takes longer than writing, and goes on beside it."""
-    make_directory(temporary.parent)
-    remove_leftovers(temporary.parent)
-    temporary.mkdir()
-    with Digests() as digests:
-        for name in sorted(files):
-            digests.begin(name, files[name])
-            write_file(temporary / name, *files[name])
-        listing = {name: FileEntry(size=size, sha256=digest) for name, (size, digest) in digests.ended().items()}
-    manifest = Manifest(**dict(header), files=listing, components=dict(entries))
-    write_file(temporary / MANIFEST, sealed(manifest))
-    sync_directory(temporary)
-
-
-def _put(temporary: Path, target: Path) -> None:
-    """Rename into place; what has that name is moved aside first, and comes back if a crash is in between."""
-    aside = temporary.with_name(temporary.name + _ASIDE)
-    if target.exists():
-        target.replace(aside)
-    temporary.replace(target)
-    sync_directory(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def load(path: Path, components: Collection[str] | None = None) -> Checkpoint:
@@ -343,7 +212,7 @@ def remove_leftovers(directory: Path) -> None:
     A checkpoint that was moved aside for a new one of its step comes back where the new one did not take its place.
     What the system does not let go now stays, and is no error: the next save tries again.
     """
-    for path in directory.glob(f".step-*{_ASIDE}"):
+    for path in directory.glob(f".step-*{ASIDE}"):
         target = directory / path.name[1:].partition(".")[0]
         if not target.exists():
             with suppress(OSError):

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from puffer_core.checkpoint import Saved, completed, load, remove_leftovers, save, step_of
+from puffer_core.checkpoint import completed, load, remove_leftovers, step_of
+from puffer_core.checkpoint_writing import Saved, save
 from puffer_core.manifest import Header, ResumeEntry
 from puffer_core.plan import RunOptions
 from puffer_core.run.kept import KeptCheckpoints

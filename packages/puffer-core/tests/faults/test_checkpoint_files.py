@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from puffer_core.checkpoint import MANIFEST, Saved, is_sound, save
+from puffer_core.checkpoint import MANIFEST, is_sound
+from puffer_core.checkpoint_writing import Saved, save
 from puffer_core.cli.main import main
 from puffer_core.manifest import Header, Manifest, ResumeEntry, sealed
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from puffer_core.checkpoint import Saved, completed, is_sound, load, save
+from puffer_core.checkpoint import completed, is_sound, load
+from puffer_core.checkpoint_writing import Saved, save
 from puffer_core.cli.main import main
 from puffer_core.errors import ResourceError
 from puffer_core.manifest import Header, ResumeEntry

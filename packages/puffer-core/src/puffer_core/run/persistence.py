@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from importlib_metadata import version
 
-from puffer_core import checkpoint
+from puffer_core import checkpoint_writing
 from puffer_core.arrays import named_leaves
-from puffer_core.checkpoint import Checkpoint, Saved
+from puffer_core.checkpoint import Checkpoint
+from puffer_core.checkpoint_writing import Saved
 from puffer_core.contracts.checkpointable import Checkpointable, State
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Trainer
@@ -55,7 +56,7 @@ def save(
     components = _saved(context, trainer, record)
     nonfinite = _nonfinite(components["policy"].state)
     header = _header(context, trainer, directory.path.name, nonfinite, score)
-    return checkpoint.save(
+    return checkpoint_writing.save(
         directory.checkpoints, header, components, to_numpy=context.backend.to_numpy, replace=replace
     )
 
