@@ -241,6 +241,17 @@ def test_runs_below_a_directory_are_found_and_damaged_ones_left_out(make_run, ma
     assert [warning for warning in found.written.warnings if str(broken) in warning]
 
 
+def test_odd_files_of_a_run_are_no_obstacle(make_run, page) -> None:
+    run = make_run(trainer={"name": "theirs"}, source=None, seed=None, backend="torch", eval_episodes=None, env=[1])
+    (run / "plugins.json").write_text('["x", {"name": "y"}, 3]')
+    checkpoint = run / "checkpoints" / "step-000000004000"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "manifest.json").write_text('{"runtime": [1]}')
+    assert "theirs" in page(run).words
+    (checkpoint / "manifest.json").write_text("{")
+    assert "theirs" in page(run).words
+
+
 @pytest.mark.parametrize("state", ["missing", "empty", "file", "damaged"])
 def test_what_is_no_run_is_refused(tmp_path: Path, make_run, page, state: str) -> None:
     path = tmp_path / "there"

@@ -110,4 +110,4 @@ def _name(members: Sequence[Record], groups: Sequence[Sequence[Record]]) -> str:
     parents = [{run.path.resolve().parent for run in group} for group in groups]
     if sum(first.parent in parent for parent in parents) == 1 and parents.count({first.parent}) == 1:
         return first.parent.name
-    return f"{members[0].overview.trainer} on {members[0].overview.env}"
+    return f"{members[0].trainer} on {members[0].source}"

@@ -48,6 +48,23 @@ class Record:
         return {}
 
     @property
+    def trainer(self) -> str:
+        """Name of what trained it."""
+        trainer = self.config.get("trainer", "")
+        return str(trainer.get("name", "") if isinstance(trainer, dict) else trainer)
+
+    @property
+    def source(self) -> str:
+        """What it learns from."""
+        return str(self.config.get("source", ""))
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """Versions and engine that its last checkpoint was made with; empty before the first."""
+        runtime = self.manifest.get("runtime")
+        return runtime if isinstance(runtime, dict) else {}
+
+    @property
     def unit(self) -> str:
         """What its steps count."""
         return str(self.manifest.get("unit", "steps"))
@@ -57,7 +74,11 @@ class Record:
         """Version of each distribution that was installed when it began."""
         plugins = _read_json(self.path / PLUGINS)
         listed = plugins if isinstance(plugins, list) else []
-        return {str(item["name"]): str(item.get("version", "")) for item in listed if "name" in item}
+        return {
+            str(item["name"]): str(item.get("version", ""))
+            for item in listed
+            if isinstance(item, dict) and "name" in item
+        }
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:

@@ -123,7 +123,7 @@ def _unit(records: Sequence[Record]) -> str:
 def _title(groups: Sequence[Group], records: Sequence[Record]) -> str:
     if len(groups) == 1:
         return groups[0].label
-    tasks = dict.fromkeys(f"{record.overview.trainer} on {record.overview.env}" for record in records)
+    tasks = dict.fromkeys(f"{record.trainer} on {record.source}" for record in records)
     return next(iter(tasks)) if len(tasks) == 1 else f"{len(groups)} runs side by side"
 
 

@@ -146,28 +146,29 @@ def _divided(own: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], list[dic
 
 
 def _facts(record: Record) -> dict[str, str]:
-    view, runtime = record.overview, record.manifest.get("runtime", {})
-    engine = dict(runtime.get("backend", {}))
-    name = engine.pop("name", (record.config.get("backend") or {}).get("name", ""))
+    view, engine = record.overview, record.runtime.get("backend", record.config.get("backend"))
+    details = engine if isinstance(engine, dict) and record.runtime else {}
+    name = engine.get("name", "") if isinstance(engine, dict) else engine or ""
     found = {
         "directory": str(record.path),
-        "trainer": view.trainer,
-        "env": view.env,
-        "seed": MISSING if view.seed is None else str(view.seed),
+        "trainer": record.trainer,
+        "env": record.source,
+        "seed": str(record.config.get("seed", MISSING)),
         "status": view.status,
         "steps": number(view.step) + (f" of {number(view.total_steps)}" if view.total_steps else ""),
         "wall time": duration(_seconds(record)),
         "began": moment(view.began),
-        "backend": ", ".join([str(name), *(f"{key} {value_text(value)}" for key, value in engine.items())]),
-        "platform": str(runtime.get("platform", "")),
+        "backend": ", ".join([str(name), *(f"{key} {value_text(details[key])}" for key in details if key != "name")]),
+        "platform": str(record.runtime.get("platform", "")),
         "on disk": size_text(view.bytes),
     }
     return {key: value for key, value in found.items() if value}
 
 
 def _versions(record: Record) -> Iterator[tuple[str, str]]:
-    runtime = record.manifest.get("runtime", {})
-    yield from ((name, version) for name, version in runtime.items() if isinstance(version, str) and name != "platform")
+    for name, version in record.runtime.items():
+        if isinstance(version, str) and name != "platform":
+            yield name, version
     yield from record.plugins.items()
 
 
@@ -194,7 +195,7 @@ def evaluations(group: Group) -> Evaluations | None:
         returns, deviations = run.metrics.get(EVALUATED), run.metrics.get("eval/return_std")
         episodes = run.metrics.get("eval/episodes")
         for line in np.flatnonzero(np.isfinite(returns)):
-            count = episodes[line] if np.isfinite(episodes[line]) else run.config.get("eval_episodes", 0)
+            count = episodes[line] if np.isfinite(episodes[line]) else run.config.get("eval_episodes") or 0
             judged = _Judged(float(returns[line]), float(deviations[line]), int(count))
             at.setdefault(float(run.metrics.step[line]), []).append(judged)
     if not at:
