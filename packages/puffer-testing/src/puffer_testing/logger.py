@@ -9,6 +9,7 @@ class TestMine(LoggerConformance):
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,35 @@ class LoggerConformance:
         second.open(run, 100)
         second.log(200, dict.fromkeys(KEYS, 2.0))
         second.close()
+
+    def test_a_run_that_goes_back_is_taken(self, run: RunInfo) -> None:
+        first = self.make()
+        first.open(run, None)
+        for step in (100, 200, 300):
+            first.log(step, dict.fromkeys(KEYS, 1.0))
+        first.close()
+        second = self.make()
+        there = second.open(run, 100)
+        assert there is None or there >= -1, "open gives the last step that the logger has, or None for last_step"
+        for step in (200, 300, 400):
+            if there is None or step > there:
+                second.log(step, dict.fromkeys(KEYS, 2.0))
+        second.close()
+
+    def test_its_life_is_in_one_thread_that_is_not_the_main_one(self, run: RunInfo) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            logger = self.make()
+            thread.submit(logger.open, run, None).result()
+            thread.submit(logger.log, 1, dict.fromkeys(KEYS, 1.0)).result()
+            thread.submit(logger.artifact, 1, "weights", "histogram", np.linspace(-1, 1, 50)).result()
+            thread.submit(logger.close).result()
+
+    def test_a_call_may_come_again(self, run: RunInfo) -> None:
+        logger = self.make()
+        logger.open(run, None)
+        for step in (1, 2, 2, 3):
+            logger.log(step, dict.fromkeys(KEYS, 1.0))
+        logger.close()
 
     def test_closing_twice_is_safe(self, run: RunInfo) -> None:
         logger = self.make()

@@ -59,6 +59,7 @@ class JsonlLogger:
         self._closing = threading.Event()
         self._file: _WholeLines | None = None
         self._keys: list[str] = []
+        self._known: set[str] = set()
 
     def open(self, run: RunInfo, last_step: int | None) -> None:
         """Start the file, or go on after `last_step`: lines beyond it, and one that was cut short, are removed.
@@ -68,6 +69,7 @@ class JsonlLogger:
         """
         path = run.directory / METRICS
         self._keys = [] if last_step is None else _cut_back(path, last_step)
+        self._known = set(self._keys)
         self._file = _WholeLines(path, new=last_step is None)
         self._closing.clear()
         threading.Thread(target=self._write_now_and_then, name=METRICS, daemon=True).start()
@@ -144,8 +146,9 @@ class JsonlLogger:
 
     def _line(self, logged: tuple[int, Mapping[str, float]]) -> str:
         step, metrics = logged
-        if not metrics.keys() <= set(self._keys):
-            self._keys = sorted(metrics.keys() | set(self._keys))
+        if not self._known.issuperset(metrics):
+            self._known.update(metrics)
+            self._keys = sorted(self._known)
         line: dict[str, float | None] = {"step": step}
         for key in self._keys:
             value = metrics.get(key, math.nan)
