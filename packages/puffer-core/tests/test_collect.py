@@ -241,6 +241,27 @@ def test_an_env_without_snapshots_starts_new_episodes():
     assert fresh.collect(params)["reset"][0].all()
 
 
+def test_a_checkpoint_without_env_states_starts_new_episodes():
+    collector, params = build(Counting(snapshot=False))
+    collector.collect(params)
+    fresh, _ = build(Counting())
+    fresh.load_state_dict(collector.state_dict())
+    assert fresh.collect(params)["reset"][0].all()
+
+
+def test_an_env_that_does_not_take_its_state_back_any_more_is_an_error_or_told():
+    collector, params = build()
+    collector.collect(params)
+    fresh, _ = build(Counting(snapshot=False))
+    with pytest.raises(CheckpointError, match="the env counting does not take back its state"):
+        fresh.load_state_dict(collector.state_dict())
+    said: list[str] = []
+    fresh.load_state_dict(collector.state_dict(), instead=said.append)
+    assert said == ["the env counting does not take back its state; new episodes start"]
+    assert fresh.env_steps == collector.env_steps
+    assert fresh.collect(params)["reset"][0].all()
+
+
 def test_a_state_of_other_rows_is_refused():
     collector, params = build()
     collector.collect(params)

@@ -17,7 +17,7 @@ from puffer_core.contracts.env import VectorEnv
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Metrics, Rollout
 from puffer_core.episodes import EpisodeStatistics
-from puffer_core.errors import CheckpointError, UnsupportedError
+from puffer_core.errors import CheckpointError
 from puffer_core.lanes import Actors, Lane
 from puffer_core.states import check_form
 from puffer_core.storage import Storage
@@ -184,11 +184,11 @@ class HostCollector:
                 f"the checkpoint has the state of {len(states)} envs, this run has {len(self._lanes)}",
                 remedy="resume with the --vector.batches that the run was started with",
             )
-        try:
-            for i, lane in enumerate(self._lanes):
-                lane.env.restore(states[str(i)])
-        except UnsupportedError as error:
-            raise CheckpointError(error.message, remedy=error.remedy) from error
+        if not self.spec.snapshot:
+            why = f" ({self.spec.no_snapshot})" if self.spec.no_snapshot else ""
+            raise CheckpointError(f"the env {self.spec.id} does not take back its state{why}")
+        for i, lane in enumerate(self._lanes):
+            lane.env.restore(states[str(i)])
 
     def close(self) -> None:
         """Close the envs, each of them even where one fails. Safe to call twice."""

@@ -150,6 +150,10 @@ class Broken(Drifting):
             lambda: FrameStackObservation(Drifting(), 2),
             "the wrapper FrameStackObservation may have a state and has no get_state and set_state",
         ),
+        (
+            lambda: FrameStackObservation(gymnasium.make("CartPole-v1"), 2),
+            "CartPoleEnv has no get_state and set_state",
+        ),
         (lambda: TransformReward(Drifting(), float), "the wrapper TransformReward may have"),
         (lambda: type("Mine", (TimeLimit,), {})(Drifting(), 3), "the wrapper Mine may have"),
         (Wordy, "get_state of Wordy gives a list, expected a dict"),

@@ -87,7 +87,7 @@ class EnvState:
             if unknown and self._speaker is None and not self.missing:
                 self.missing = f"the wrapper {type(layer).__name__} may have a state and has no get_state and set_state"
         if self._speaker is None:
-            self.missing = self.missing or f"{type(self._innermost).__name__} has no get_state and set_state"
+            self.missing = f"{type(self._innermost).__name__} has no get_state and set_state"
 
     def try_out(self, begin: Callable[[], Any]) -> None:
         """See whether what it gives can be saved; `missing` says it if not.
