@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from puffer_core.api import evaluate
-from puffer_core.checkpoint import MANIFEST, Saved, is_sound, load, save
+from puffer_core.checkpoint import MANIFEST, is_sound, load
+from puffer_core.checkpoint_writing import Saved, save
 from puffer_core.cli.main import main
 from puffer_core.errors import CheckpointError
 from puffer_core.manifest import Header
