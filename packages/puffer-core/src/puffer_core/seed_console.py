@@ -101,7 +101,8 @@ class SeedLines(SeedEnd):
 
     def ended(self, number: int, code: int) -> None:
         """One line."""
-        self._state[number] = "failed, exit code " + str(code) if code else "finished"
+        ended = {0: "finished", 130: "stopped", 143: "stopped"}
+        self._state[number] = ended.get(code, f"failed, exit code {code}")
         self._changed(number)
 
     def tick(self) -> None:

@@ -274,11 +274,13 @@ def test_a_line_of_each_seed_says_where_it_stands(many: Path, stream: type[io.St
     display.start(many, [3, 4, 5], [3], 2)
     display.started(4)
     display.tick()
+    display.ended(4, 143)
+    display.tick()
     display.ended(4, 5)
     display.said(4, "[red]brackets stay")
     display.end(gather(many, [3, 4, 5]))
     said = out.getvalue()
-    for words in ("training 3 seeds, 2 at once", "seed 3  finished before", "seed 4  failed, exit code 5", "waiting"):
+    for words in ("3 seeds, 2 at once", "seed 3  finished before", "seed 4  stopped", "seed 4  failed, exit code 5"):
         assert words in said
 
 
