@@ -71,6 +71,16 @@ def test_a_log_that_is_ahead_of_the_checkpoint_has_no_step_twice_and_none_missin
     assert same_state(resumed.latest, whole.latest)
 
 
+def test_the_directory_one_stands_in_is_a_run_like_any_other(
+    host: PluginHost, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stop()
+    monkeypatch.chdir(path)
+    api.resume(".", host=host)
+    assert load(Run(path).latest).manifest.run_id == "r"
+    assert Run(path).latest.name == "step-000000000032"
+
+
 def test_what_happened_is_written_down(host: PluginHost, stop: Stop) -> None:
     path = stop()
     api.resume(path, total_steps=40, eval_episodes=3, host=host)

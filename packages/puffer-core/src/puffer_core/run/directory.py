@@ -62,7 +62,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path, trainer: str, source: str) -> None:
-        self.path = Path(path) if str(path) else Path("runs") / new_name(trainer, source)
+        self.path = _with_name(Path(path)) if str(path) else Path("runs") / new_name(trainer, source)
         self._new = not self.path.exists()
         self._workers: list[int] = []
         _make_empty(self.path)
@@ -136,13 +136,18 @@ class ExistingRun(RunDirectory):
 
     def __init__(self, path: Path) -> None:
         Run(path)  # nothing is written into a directory that is something else
-        self.path = path
+        self.path = _with_name(path)
         self._workers = []
         self._lock = hold(path)
         remove_leftovers(self.checkpoints)
 
     def _discard(self) -> None:
         """Nothing: it was there before."""
+
+
+def _with_name(path: Path) -> Path:
+    """The same place by a path that ends in its name, which is the run's: `.` and `..` have none."""
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def _make_empty(path: Path) -> None:
