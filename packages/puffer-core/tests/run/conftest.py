@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from puffer_core import api
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run
+from puffer_core.run.loop import execute
 from puffer_core.run.signals import RunStopped
 
 PLANS = "puffer_core_run_plans"
@@ -35,9 +37,26 @@ def plans() -> ModuleType:
 @pytest.fixture
 def host(plans: ModuleType) -> PluginHost:
     """A host that knows the plugins of this repository, and the parts of the tests."""
+    return discovered(plans)
+
+
+def discovered(plans: ModuleType) -> PluginHost:
     host = PluginHost.discover(third_party=False, environ={})
     plans.register(host)
     return host
+
+
+@pytest.fixture(scope="session")
+def trained_once(plans: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "mine"
+    execute(plans.plan(path, total_steps=24, checkpoint_every=8), discovered(plans))
+    return path
+
+
+@pytest.fixture
+def saved_run(trained_once: Path, tmp_path: Path) -> Path:
+    """The finished run `runs/mine`, a copy to change, which saved at steps 8, 16 and 24."""
+    return Path(shutil.copytree(trained_once, tmp_path / "runs" / "mine"))
 
 
 @pytest.fixture

@@ -15,26 +15,13 @@ from puffer_core.cli.main import main
 from puffer_core.errors import CheckpointError
 from puffer_core.manifest import Header
 from puffer_core.run.directory import hold
-from puffer_core.run.loop import execute
 
 FIRST, LAST = "step-000000000008", "step-000000000024"
 
 
-@pytest.fixture(scope="module")
-def trained(plans: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that saved at steps 8, 16 and 24."""
-    from puffer_core.plugins import PluginHost
-
-    host = PluginHost.discover(third_party=False, environ={})
-    plans.register(host)
-    path = tmp_path_factory.mktemp("runs") / "mine"
-    execute(plans.plan(path, total_steps=24, checkpoint_every=8), host)
-    return path
-
-
 @pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "mine"))
+def run(saved_run: Path) -> Path:
+    return saved_run
 
 
 @pytest.fixture

@@ -10,24 +10,12 @@ import pytest
 
 from puffer_core.cli.main import main
 from puffer_core.run.directory import hold
-from puffer_core.run.loop import execute
 from puffer_core.run.overview import overview, runs
 
 
-@pytest.fixture(scope="module")
-def trained(plans: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from puffer_core.plugins import PluginHost
-
-    host = PluginHost.discover(third_party=False, environ={})
-    plans.register(host)
-    path = tmp_path_factory.mktemp("runs") / "mine"
-    execute(plans.plan(path, total_steps=24, checkpoint_every=16), host)
-    return path
-
-
 @pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "runs" / "mine"))
+def run(saved_run: Path) -> Path:
+    return saved_run
 
 
 def listed(directory: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
