@@ -17,6 +17,7 @@ import pytest
 import puffer_core
 from puffer_core.cli.main import main
 from puffer_core.errors import UsageError
+from puffer_core.plan import RunOptions, SeedOptions, VectorConfig
 from puffer_core.plugins import PluginHost
 
 pytest.importorskip("puffer_ppo")
@@ -70,7 +71,8 @@ BAD: dict[tuple[str, ...], list[Values]] = {
     ("policy", "activation"): [word],
     ("backend", "threads"): [below(1)],
 }
-KNOWN = {name for key in BAD for name in key}
+KNOWN = {name for model in (RunOptions, SeedOptions, VectorConfig) for name in model.model_fields}
+"""What a misspelt name may turn into."""
 
 
 @dataclass(frozen=True)

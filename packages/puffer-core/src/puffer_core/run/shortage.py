@@ -10,8 +10,10 @@ from pathlib import Path
 from puffer_core.cli.output import size_text
 from puffer_core.errors import ResourceError
 
-_UNITS = {"": 1, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "k": 10**3, "m": 10**6, "g": 10**9}
-_WANTED = re.compile(r"(?:allocate|requested|tried to allocate:?) ?([\d.]+) ?([KMGT]?i?)B?(?:ytes)?\b", re.IGNORECASE)
+_UNITS = {"": 1} | {f"{unit}i": 2 ** (10 * (power + 1)) for power, unit in enumerate("kmgtpe")}
+_WANTED = re.compile(
+    r"(?:allocate|requested|tried to allocate:?) ?([\d.]+) ?((?:[KMGTPE]i)?)B?(?:ytes)?\b", re.IGNORECASE
+)
 """As NumPy ("Unable to allocate 7.45 GiB") and torch ("you tried to allocate 8000000000 bytes") say it."""
 _WORDS = ("can't allocate memory", "cannot allocate memory", "out of memory")
 
