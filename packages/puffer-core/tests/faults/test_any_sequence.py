@@ -156,9 +156,9 @@ def sequences(examples: int, injecting: Any) -> None:
 
 
 def test_any_sequence_leaves_a_durable_checkpoint(injecting: Any) -> None:
-    sequences(6, injecting)
+    sequences(4, injecting)
 
 
 @pytest.mark.faults
 def test_many_sequences_leave_a_durable_checkpoint(injecting: Any) -> None:
-    sequences(150, injecting)
+    sequences(60, injecting)
