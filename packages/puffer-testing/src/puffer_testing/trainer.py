@@ -29,6 +29,7 @@ from puffer_core.errors import CheckpointError
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.persistence import restore, save
+from puffer_core.run.record import RunRecord
 from puffer_core.statefile import encode
 from puffer_testing.components import host
 
@@ -112,9 +113,9 @@ class TrainerConformance:
         trainer, context = self.make(contexts)
         trainer.update()
         with RunDirectory(str(tmp_path / "run"), self.name, self.env) as directory:
-            saved = load(save(context, trainer, directory))
+            saved = load(save(context, trainer, RunRecord(), directory))
         fresh, second = self.make(contexts)
-        restore(second, fresh, saved)
+        restore(second, fresh, RunRecord(), saved)
         trainer.update()
         fresh.update()
         assert fresh.progress == trainer.progress
