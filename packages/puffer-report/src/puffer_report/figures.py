@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from puffer_report.curves import MOST_POINTS, Curve, Spread, curve, spread, thinned
+from puffer_report.curves import MOST_POINTS, Curve, Spread, averaged, curve, spread, thinned
 from puffer_report.formats import number
 from puffer_report.groups import Group
 from puffer_report.records import Record
@@ -120,7 +120,11 @@ def _traces(
     if raw is not None and len(curves) == 1:
         yield _line(place, thinned(_curve(axis, group.runs[0], raw), most), opacity=0.4, width=1.0)
     for one in curves:  # more than one only where no seed overlaps another
-        yield _line(place, thinned(one, most), group.label)
+        smooth = one
+        if len(one.x) > most:
+            yield _line(place, thinned(one, most), opacity=0.4, width=1.0)
+            smooth = averaged(one, one.x[0], one.x[-1], most // 5)
+        yield _line(place, smooth, group.label)
 
 
 def _line(
