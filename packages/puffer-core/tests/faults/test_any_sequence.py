@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from puffer_core.checkpoint import completed, is_sound, remove_leftovers, step_of
+from puffer_core.durable import make_directory
 from puffer_core.errors import ResourceError
 from puffer_core.plan import RunOptions
 from puffer_core.pruning import prune
@@ -44,7 +45,7 @@ class Sequence(RuleBasedStateMachine):
         self.lives, self.durable, self.step = 0, 0, 0
         self.fault: tuple[int, BaseException] | None = None
         self._live(self.place / "0")
-        self.run.mkdir()
+        make_directory(self.run)
         self.go_on(options)
 
     def _live(self, run: Path) -> None:
