@@ -85,7 +85,8 @@ def write_line(stream: TextIO, line: str) -> bool:
 def ending(run: Run, progress: Progress) -> Iterator[str]:
     """The last lines of a run that finished."""
     unit = progress.run.unit.replace("_", " ")
-    yield f"trained    {progress.step:,} {unit} in {clock(progress.seconds)} ({progress.pace:,.0f} a second)"
+    resumed = f", from {progress.first:,} on," if progress.first else ""
+    yield f"trained    {progress.step:,} {unit}{resumed} in {clock(progress.seconds)} ({progress.pace:,.0f} a second)"
     if run.evaluation is not None:
         found = run.evaluation
         yield (
