@@ -113,7 +113,7 @@ class Noisy(gymnasium.Env):
 
 
 def check(env: str, *flags: str) -> int:
-    return run_check([f"py:{HERE}:{env}", "--steps", "40", *flags], PluginHost.discover())
+    return run_check([f"py:{HERE}:{env}", "--steps", "15", *flags], PluginHost.discover())
 
 
 def failures(env: str, capsys: pytest.CaptureFixture[str], *flags: str) -> dict[str, str]:
@@ -134,7 +134,7 @@ def test_a_sound_env_passes(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_registered_env_passes_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_check(["CartPole-v1", "--steps", "60"], PluginHost.discover()) == 0
+    assert run_check(["CartPole-v1", "--steps", "30"], PluginHost.discover()) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[:2] == ["checking CartPole-v1", "  ok       it can be made"]
     assert "  skipped  a mask leaves a choice (the env gives no action mask)" in out
