@@ -166,8 +166,8 @@ def test_a_constant_makes_another_env_always_the_same_one() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"piles": 2.5}, "Heap: option piles is 2.5, expected an integer"),
-        ({"piles": "many"}, "Heap: option piles is 'many', expected an integer"),
+        ({"piles": 2.5}, "env.piles: got 2.5, expected an integer (Heap)"),
+        ({"piles": "many"}, "env.piles: got 'many', expected an integer (Heap)"),
         ({"pile": 2}, "Heap has no option 'pile'\nDid you mean piles?"),
         ({"piles": -1}, "Heap cannot be made with {'piles': -1}: negative dimensions are not allowed"),
     ],

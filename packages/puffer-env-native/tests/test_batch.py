@@ -248,7 +248,7 @@ def test_buffers_that_do_not_fit_are_refused() -> None:
         ({"num_envs": 2, "threads": -1}, "threads is -1"),
         ({"num_envs": 2, "max_episode_steps": -5}, "max_episode_steps is -5"),
         ({"num_envs": 2, "gravitiy": 1.0}, "no option 'gravitiy'\nDid you mean gravity?"),
-        ({"num_envs": 2, "gravity": "strong"}, "option gravity is 'strong', expected a number"),
+        ({"num_envs": 2, "gravity": "strong"}, "env.gravity: got 'strong', expected a number"),
     ],
 )
 def test_bad_options_are_usage_errors(options: dict[str, Any], message: str) -> None:

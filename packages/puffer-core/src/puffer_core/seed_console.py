@@ -30,6 +30,8 @@ def make_seed_display(*, quiet: bool = False, stream: TextIO | None = None) -> S
         stream: where to show it; standard output where None.
     """
     out = stream or sys.stdout
+    if out is None:  # a closed stream
+        return SilentSeeds()
     if quiet:
         return SeedEnd(out)
     return LiveSeeds(out) if out.isatty() else SeedLines(out)

@@ -246,8 +246,11 @@ def test_closing_twice_and_before_opening_is_safe(tmp_path: Path) -> None:
     assert fanout.names == ()
 
 
-def test_nan_comes_back_as_nan(tmp_path: Path) -> None:
-    (tmp_path / METRICS).write_text('{"step": 1, "loss": null}\n')
+def test_a_metric_without_a_value_is_not_handed_on(tmp_path: Path) -> None:
+    (tmp_path / METRICS).write_text('{"step": 1, "loss": null, "eval/return": 2.0}\n')
     logger = ChaosLogger()
-    train(tmp_path, range(2, 3), last_step=1, late=logger)
-    assert math.isnan(logger.lines[0][1]["loss"])
+    fanout = RunLoggers({"late": logger}, tmp_path, print)
+    fanout.open(info(tmp_path), 1)
+    fanout.log(2, {"loss": 0.5, "eval/return": math.nan})
+    fanout.close()
+    assert logger.lines == [(1, {"eval/return": 2.0}), (2, {"loss": 0.5})]

@@ -145,7 +145,7 @@ class NativeEnv:
         }
         for name, value in changed.items():
             if not isinstance(value, (int, np.integer, np.bool_)):
-                raise UsageError(f"{cls.__name__}: option {name} is {value!r}, expected an integer")
+                raise UsageError(f"env.{name}: got {value!r}, expected an integer ({cls.__name__})")
         changed = {name: int(value) for name, value in changed.items()}
         key = (cls, *sorted(changed.items()))
         if changed and key not in _VARIANTS:
@@ -169,7 +169,7 @@ class NativeEnv:
             if name not in values:
                 raise UsageError(f"{cls.__name__} has no option {name!r}", remedy=did_you_mean(name, values))
             if not isinstance(value, (bool, int, float, np.number, np.bool_)):
-                raise UsageError(f"{cls.__name__}: option {name} is {value!r}, expected a number")
+                raise UsageError(f"env.{name}: got {value!r}, expected a number ({cls.__name__})")
         return {**values, **given}
 
     @classmethod

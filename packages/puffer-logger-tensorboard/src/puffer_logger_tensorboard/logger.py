@@ -33,7 +33,7 @@ class TensorBoardLogger:
         >>> with tempfile.TemporaryDirectory() as place:
         ...     logger = TensorBoardLogger()
         ...     run = RunInfo(id="r", directory=Path(place), trainer="t", source="e", config={}, unit="env_steps")
-        ...     logger.open(run, None)
+        ...     _ = logger.open(run, None)
         ...     logger.log(8, {"loss": 0.5})
         ...     logger.close()
         ...     len(list(Path(place, "tensorboard").iterdir()))

@@ -115,8 +115,13 @@ class RunLoggers:
         dropped = {"jsonl": self._jsonl.dropped, **{queue.name: queue.dropped for queue in self._queues}}
         return {f"logger/{name}/dropped": float(count) for name, count in dropped.items()}
 
-    def close(self) -> None:
-        """Write everything, wait a while for loggers that are not done, and leave those to themselves that hang."""
+    def close(self, within: float | None = None) -> None:
+        """Write everything, wait a while for loggers that are not done, and leave those to themselves that hang.
+
+        Args:
+            within: seconds to wait, where that is less than the limits say.
+        """
+        wait = self._limits.close if within is None else min(within, self._limits.close)
         for queue in self._queues:
             queue.finish()
         try:
@@ -125,12 +130,12 @@ class RunLoggers:
             self._told.append(f"{METRICS} is incomplete: {error}; {self._jsonl.dropped} lines were lost")
         began = monotonic()
         for queue in self._queues:
-            if not queue.join(began + min(_NOTICE_SECONDS, self._limits.close)):
-                self._told.append(f"waiting for logger {queue.name}, {self._limits.close:g} s at most")
+            if not queue.join(began + min(_NOTICE_SECONDS, wait)):
+                self._told.append(f"waiting for logger {queue.name}, {wait:g} s at most")
                 self._tell()
         for queue in self._queues:
-            if not queue.join(began + self._limits.close):
-                queue.leave()
+            if not queue.join(began + wait):
+                queue.leave(wait)
         self._tell()
 
     def _lines(self, after: int, last_step: int | None) -> Iterator[tuple[int, dict[str, float]]]:

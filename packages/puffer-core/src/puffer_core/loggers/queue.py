@@ -156,10 +156,10 @@ class QueuedLogger:
             self._thread.join(min(until - now, _PAUSE))
         return not self.alive
 
-    def leave(self) -> None:
-        """Give up on a logger that is not done by the end of its time."""
+    def leave(self, seconds: float) -> None:
+        """Give up on a logger that is not done so many seconds after the run's end."""
         doing = f"{self._call} did not return" if self._called < math.inf else f"{len(self._waiting)} were waiting"
-        self._abandon(f"{doing} when its {self._limits.close:g} s after the run's end were over")
+        self._abandon(f"{doing} when its {seconds:g} s after the run's end were over")
 
     def _abandon(self, reason: str) -> None:
         if not self._over:
@@ -210,8 +210,9 @@ class QueuedLogger:
                 self._take_metrics(*item)
 
     def _take_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Without those that are NaN: a metric that has no value at this step, as most have no evaluation."""
         try:
-            self._try("log", step, dict(metrics))  # its own: it may change it
+            self._try("log", step, {name: value for name, value in metrics.items() if value == value})
         except _Ended:
             self._lost += 1
             raise

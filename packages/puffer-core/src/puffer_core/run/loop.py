@@ -36,6 +36,8 @@ from puffer_core.system import SystemMetrics
 if TYPE_CHECKING:
     from puffer_core.vector.choosing import Choice
 
+_STOPPED_SECONDS = 15.0
+"""Loggers of a run that was asked to stop get this long to end: whoever sent SIGTERM may send SIGKILL next."""
 _EVALUATED = ("eval/return", "eval/return_std", "eval/length", "time/eval")
 
 
@@ -183,7 +185,7 @@ class _Loop:
             finished = Run(self.directory.path, self.record.evaluation)
             status = "finished"
         finally:
-            self.loggers.close()
+            self.loggers.close(_STOPPED_SECONDS if self.stop else None)
             self.host.notify("puffer_run_end", run=self.info, step=self.trainer.progress, status=status)
             self.display.end(finished)
         return finished
