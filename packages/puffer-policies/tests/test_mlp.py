@@ -17,7 +17,7 @@ from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
 from puffer_policies import Mlp, MlpConfig
-from puffer_policies.encoding import encode, feature_count
+from puffer_policies.encoders.vector import encode, feature_count
 from puffer_policies.initialisation import orthogonal
 
 STEPS, ROWS = 3, 5

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from puffer_env_native.env import NativeEnv
+from puffer_env_native.fields import Constant
 
 CART_MASS = 1.0
 POLE_MASS = 0.1
@@ -28,7 +29,6 @@ BOUND = np.array([2 * MAX_POSITION, np.inf, 2 * MAX_ANGLE, np.inf], np.float32)
 class CartPole(NativeEnv):
     """Reward 1 a step; the episode ends when the cart leaves the track or the pole leans more than 12 degrees."""
 
-    observation_space = Box(-BOUND, BOUND)
     action_space = Discrete(2)
     max_episode_steps = 500
 
@@ -37,6 +37,14 @@ class CartPole(NativeEnv):
     angle: float
     angle_speed: float
     gravity: float = 9.8
+    velocities: Constant = True  # are seen; without them the present tells too little, and a policy needs a memory
+
+    @classmethod
+    def derive(cls) -> None:
+        seen = BOUND if cls.velocities else BOUND[[0, 2]]
+        cls.observation_space = Box(-seen, seen)
+        if not cls.velocities:
+            cls.observe = cls.positions  # type: ignore[method-assign]
 
     def reset(self) -> None:
         self.x = self.uniform(-0.05, 0.05)
@@ -58,8 +66,12 @@ class CartPole(NativeEnv):
         self.angle_speed += SECONDS * angle_acceleration
         return 1.0, abs(self.x) > MAX_POSITION or abs(self.angle) > MAX_ANGLE
 
-    def observe(self) -> tuple[float, float, float, float]:
+    def observe(self) -> Any:
         return self.x, self.x_speed, self.angle, self.angle_speed
+
+    def positions(self) -> tuple[float, float]:
+        """What is seen without the velocities."""
+        return self.x, self.angle
 
     def render(self) -> np.ndarray[Any, Any]:
         from puffer_env_native.pictures import cartpole

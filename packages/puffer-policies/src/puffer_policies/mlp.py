@@ -12,7 +12,7 @@ from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.contracts.policy import Inputs, Outputs, PolicyInterface
 from puffer_core.normalisers import moments_init, moments_update, normalise
-from puffer_policies.encoding import encode, feature_count
+from puffer_policies.encoders.vector import encode, feature_count
 from puffer_policies.heads import apply_heads, check_outputs, init_heads
 from puffer_policies.initialisation import orthogonal
 

@@ -1,0 +1,1 @@
+"""Encoders: from the parts of an observation to features."""
