@@ -74,7 +74,8 @@ def lstm(
     for t in range(len(x)):
         keep = ~reset[t, :, None]
         gates = from_input[t] + linear(h * keep, recurrent)
-        i, f, o = sigmoid(gates[:, :size]), sigmoid(gates[:, size : 2 * size]), sigmoid(gates[:, 3 * size :])
+        both, o = sigmoid(gates[:, : 2 * size]), sigmoid(gates[:, 3 * size :])
+        i, f = both[:, :size], both[:, size:]
         c = f * (c * keep) + i * np.tanh(gates[:, 2 * size : 3 * size])
         h = o * np.tanh(c)
         hidden[t] = h
