@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from puffer_core.arrays import Tree, named_leaves
+from puffer_core.arrays import Params, Tree, named_leaves
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.ops import Ops
 from puffer_core.numpy_backend import numpy_ops
@@ -109,7 +109,7 @@ class OpsConformance:
     def _compare(self, backend: Backend, case: OpCase, dtype: type[np.floating[Any]], tolerance: Tolerance) -> None:
         inputs = case.draw(dtype)
         given = backend.to_device(tuple(x.copy() for x in inputs))
-        got = backend.to_numpy(case.fn(backend.ops, *given))
+        got = backend.to_numpy(backend.compile(case.fn)(*given))
         exact = tuple(x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs)
         assert_close(got, case.fn(numpy_ops, *exact), tolerance, same_dtypes_as={"": case.fn(numpy_ops, *inputs)})
         for before, after in zip(inputs, backend.to_numpy(given), strict=True):
@@ -122,12 +122,14 @@ def _gradients(
     """The engine's gradient of the weighted sum of a case's results in each floating-point input, by its position."""
     names = {i: f"input.{i}" for i, x in enumerate(inputs) if x.dtype.kind == "f"}
 
-    def loss(params: dict[str, Any], constants: dict[str, Any], weights: Any) -> tuple[Any, Tree]:
-        arrays = [params[names[i]] if i in names else constants[str(i)] for i in range(len(inputs))]
-        return weighted_sum(backend.ops, case.fn(backend.ops, *arrays), list(weights)), ()
+    def gradient(ops: Ops, params: Params, constants: dict[str, Any], weights: Any) -> Params:
+        def loss(params: Params) -> tuple[Any, Tree]:
+            arrays = [params[names[i]] if i in names else constants[str(i)] for i in range(len(inputs))]
+            return weighted_sum(ops, case.fn(ops, *arrays), list(weights)), ()
+
+        return ops.value_and_grad(loss)(params)[1]
 
     params = {name: inputs[i] for i, name in names.items()}
     constants = {str(i): x for i, x in enumerate(inputs) if i not in names}
-    _, gradients = backend.ops.value_and_grad(loss)(*backend.to_device((params, constants, tuple(weights))))
-    arrays = backend.to_numpy(gradients)
+    arrays = backend.to_numpy(backend.compile(gradient)(*backend.to_device((params, constants, tuple(weights)))))
     return {i: arrays[name] for i, name in names.items()}

@@ -22,6 +22,7 @@ CORE = "puffer-core"
 FIRST_PARTY = frozenset(
     {
         CORE,
+        "puffer-backend-jax",
         "puffer-backend-torch",
         "puffer-env-native",
         "puffer-env-pettingzoo",

@@ -1,0 +1,1 @@
+"""puffer-backend-jax: JAX as an engine of Puffer."""

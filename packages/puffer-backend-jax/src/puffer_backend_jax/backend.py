@@ -1,0 +1,164 @@
+"""The backend itself: devices, memory shared with NumPy, compiled functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+
+from puffer_backend_jax.cache import compiling
+from puffer_backend_jax.config import JaxConfig
+from puffer_backend_jax.ops import JaxOps
+from puffer_backend_jax.optimizers import Adam, Sgd
+from puffer_core.arrays import Params, Tree, map_tree
+from puffer_core.contracts.backend import Optimizer, OptimizerConfig, OptimizerState
+from puffer_core.contracts.ops import Ops
+from puffer_core.errors import UsageError
+
+
+_call: ContextVar[ExitStack] = ContextVar("the compiled function's call that is under way")
+
+
+class JaxBackend:
+    """JAX on one device.
+
+    Whatever happens here happens under `jax.enable_x64`, so that arrays keep the dtypes that they come with, in this
+    thread and until the call returns: other users of JAX in the process don't notice.
+
+    Args:
+        config: device, and whether compiled programs are kept for the next run.
+
+    Raises:
+        UsageError: a device that this machine, or this build of JAX, does not have.
+
+    Example:
+        >>> backend = JaxBackend(JaxConfig(device="cpu"))
+        >>> double = backend.compile(lambda ops, x: x + x)
+        >>> backend.to_numpy(double(backend.to_device(np.ones(2, np.float32))))
+        array([2., 2.], dtype=float32)
+
+    """
+
+    name = "jax"
+    rank = 0
+    world_size = 1
+
+    def __init__(self, config: JaxConfig | None = None) -> None:
+        self.config = config or JaxConfig()
+        self._device = _find_device(self.config.device)
+        self.on_host = self._device.platform == "cpu"
+        self.device = "cpu" if self.on_host and self._device.id == 0 else str(self._device)
+        table: Any = JaxOps(parallel=not self.on_host)
+        self.ops: Ops = table
+        self._copied = self.compile(lambda _, arrays: jax.tree.map(jnp.copy, arrays))
+
+    def to_device(self, tree: Tree) -> Tree:
+        """NumPy arrays as JAX's: on the CPU the same memory, where it begins on 64 bytes and has no gaps."""
+        arrays = map_tree(lambda x: x if isinstance(x, jax.Array) else np.asarray(x), tree)
+        with self._scope():
+            return jax.device_put(arrays, self._device, may_alias=True)
+
+    def to_numpy(self, tree: Tree) -> Tree:
+        """JAX's arrays as NumPy's, read-only: on the CPU the same memory."""
+        return map_tree(np.asarray, tree)
+
+    def copy(self, tree: Tree) -> Tree:
+        """Arrays in memory of their own."""
+        return self._copied(tree)
+
+    def rng(self, seed: int) -> jax.Array:
+        """A key of `jax.random`, from all 64 bits of the seed."""
+        words = np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
+        with self._scope():
+            return jax.random.wrap_key_data(jax.device_put(words, self._device), impl="threefry2x32")
+
+    def compile(self, fn: Callable[..., Tree], *, consumes: tuple[int, ...] = (), rows: int = 0) -> Callable[..., Tree]:
+        """`fn` as one program for each set of shapes. On the CPU, it has run when the call returns."""
+        del rows  # XLA decides on threads
+        cached = self.config.cache
+
+        def traced(*arguments: Any) -> Tree:
+            # Only a call that compiles gets here, so that no other pays for the settings.
+            _call.get().enter_context(compiling(cached=cached))
+            return fn(self.ops, *arguments)
+
+        program = jax.jit(traced, donate_argnums=consumes)
+
+        def call(*arguments: Any) -> Tree:
+            with self._scope(), ExitStack() as stack:
+                before = _call.set(stack)
+                try:
+                    result = program(*arguments)
+                finally:
+                    _call.reset(before)
+            # A result that is an argument passed through is there before the program has run.
+            return jax.block_until_ready(result) if self.on_host else result
+
+        return call
+
+    def optimizer(self, config: OptimizerConfig) -> Optimizer:
+        """Adam, AdamW or SGD of Optax."""
+        return _OnDevice(self, Sgd(config) if config.name == "sgd" else Adam(config))
+
+    def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
+        """The tree itself: one process trains."""
+        del op
+        return tree
+
+    def describe(self) -> dict[str, Any]:
+        """What decides speed and rounding here."""
+        return {
+            "engine": "jax",
+            "version": jax.__version__,
+            "jaxlib": jaxlib.__version__,
+            "device": self.device,
+            "kind": self._device.device_kind,
+            "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            "deterministic": self.on_host or "--xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", ""),
+        }
+
+    @contextmanager
+    def _scope(self) -> Iterator[None]:
+        with jax.enable_x64(True), jax.default_device(self._device):
+            yield
+
+
+class _OnDevice:
+    """A rule of Optax, where the backend's arrays are."""
+
+    def __init__(self, backend: JaxBackend, rule: Adam | Sgd) -> None:
+        self._backend, self._rule = backend, rule
+
+    def init(self, params: Params) -> OptimizerState:
+        """Zero state for every parameter that is differentiated."""
+        state: OptimizerState = self._backend.to_device(self._rule.init(params))
+        return state
+
+    def apply(
+        self, params: Params, gradients: Params, state: OptimizerState, learning_rate: Any
+    ) -> tuple[Params, OptimizerState]:
+        """One step."""
+        with self._backend._scope():
+            return self._rule.apply(params, gradients, state, learning_rate)
+
+
+def _find_device(name: str) -> jax.Device:
+    if name == "auto":
+        return jax.devices()[0]
+    platform, _, number = name.partition(":")
+    try:
+        return jax.devices(platform)[int(number or 0)]
+    except (RuntimeError, IndexError) as error:
+        known = sorted({"cpu", *(str(device) for device in jax.devices() if device.platform != "cpu")})
+        raise UsageError(
+            f"backend jax: device is {name!r}, but this machine has {', '.join(known)} (jax {jax.__version__})",
+            remedy="choose one of these with --backend.device, or install the build of JAX for your device: "
+            'pip install "jax[cuda13]" for NVIDIA',
+        ) from error

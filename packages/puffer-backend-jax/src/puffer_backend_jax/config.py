@@ -1,0 +1,25 @@
+"""Options of the JAX backend."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class JaxConfig(BaseModel):
+    """How JAX is run.
+
+    Example:
+        >>> JaxConfig(device="cpu").cache
+        True
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Annotated[str, Field(pattern=r"^(auto|(cpu|gpu|cuda|rocm|tpu)(:\d+)?)$")] = "auto"
+    """Where arrays live: `cpu`, `gpu`, `cuda:N`, `tpu`. `auto`: what JAX prefers, an accelerator if there is one."""
+    cache: bool = True
+    """Keep compiled programs in the user's cache directory (`$XDG_CACHE_HOME/puffer/jax`), so that the next run starts
+    sooner. A directory that JAX was told of (`JAX_COMPILATION_CACHE_DIR`) is used in its place."""
