@@ -23,7 +23,7 @@ class CompositeConfig(BaseModel):
 
     encoder: EncoderName = "auto"
     """Of images, which are boxes of three axes: `nature`, `impala`, `small`; `vector` takes them as vectors, too."""
-    layer_sizes: tuple[PositiveInt, ...] = (128,)
+    layer_sizes: tuple[PositiveInt, ...] = ()
     """Units of each fully connected layer behind the encoders; none: straight on."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
     """Of the fully connected layers."""
