@@ -258,3 +258,15 @@ def test_first_states_are_uniform_in_gymnasiums_ranges(env_class: type, bounds: 
         assert abs(np.corrcoef(fields[first], fields[second])[0, 1]) < 0.03
     if "position" in bounds:
         assert (fields["speed"] == 0).all()
+
+
+def test_cartpole_without_velocities_is_the_same_game_seen_less() -> None:
+    whole, hidden = CartPole.batch(3), CartPole.batch(3, velocities=False)
+    seen, left = bound(whole), bound(hidden)
+    actions = np.array([0, 1, 1])
+    whole.step(actions, 1)
+    hidden.step(actions, 1)
+    assert left.observation.shape == (2, 3, 2)
+    np.testing.assert_array_equal(left.observation, seen.observation[:, :, [0, 2]])
+    bounds = CartPole(velocities=False).observation_space.high
+    np.testing.assert_allclose(bounds, [2 * MAX_POSITION, 2 * MAX_ANGLE], rtol=1e-6)
