@@ -97,7 +97,7 @@ def lstm(
     /,
 ) -> tuple[Float[Tensor, "T N hidden"], tuple[Float[Tensor, "N hidden"], Float[Tensor, "N hidden"]]]:
     """Torch's own kernel from one reset to the next; in host memory a loop of ours where resets fall in between."""
-    if _resets_between(reset):
+    if _on_host(x) and bool(reset[1:].any()):
         hidden, last = lstm_steps(linear(x, weight, bias), *carry, reset, recurrent)
         return hidden, (hidden[-1], last)
     weights = [weight.t(), recurrent.t(), bias, torch.zeros_like(bias)]
@@ -119,8 +119,8 @@ def gru(
     recurrent_bias: Float[Tensor, " gates"],
     /,
 ) -> tuple[Float[Tensor, "T N hidden"], Float[Tensor, "N hidden"]]:
-    """Like `lstm`."""
-    if _resets_between(reset):
+    """Torch's own kernel from one reset to the next; in host memory a loop of ours, twice as fast even without any."""
+    if _on_host(x):
         hidden = gru_steps(linear(x, weight, bias), carry, reset, recurrent, recurrent_bias)
         return hidden, hidden[-1]
     weights = [weight.t(), recurrent.t(), bias, recurrent_bias]
@@ -132,9 +132,8 @@ def gru(
     return torch.cat(parts), h[0]
 
 
-def _resets_between(reset: Tensor) -> bool:
-    """Whether rows in host memory are reset after the first step."""
-    return reset.device.type == "cpu" and len(reset) > 1 and bool(reset[1:].any())
+def _on_host(x: Tensor) -> bool:
+    return x.device.type == "cpu"
 
 
 def _segments(x: Tensor, reset: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,8 +1,8 @@
 """Gated cells in host memory, learned from by hand: resets cost nothing, wherever they fall.
 
 NumPy makes the steps, for its calls cost a fifth of torch's. A learning pass over 128 steps of 8 rows, 128 units, one
-thread: 20 ms, where torch's own kernel, called anew at every reset, takes 25 with 7 resets and 200 with 220; and 17
-with none, which is why it stays in use there.
+thread: 20 ms, where torch's own LSTM, called anew at every reset, takes 25 with 7 resets and 200 with 220; and 17 with
+none, which is why it stays in use there. Torch's own GRU takes 67 with none, ours 28.
 """
 
 from __future__ import annotations
