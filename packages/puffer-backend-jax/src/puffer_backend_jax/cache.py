@@ -29,7 +29,7 @@ def directory() -> Path:
 
 @contextmanager
 def compiling(*, cached: bool) -> Iterator[None]:
-    """What is compiled inside is read from disk, or written there, however fast it was; JAX's settings stay as they are.
+    """What is compiled inside is read from disk, or kept there, however short it took; JAX's settings stay as they are.
 
     JAX has these settings for the whole process only, so they are put back at the end, and JAX is made to forget the
     directory. Where one is set already, it is the user's choice, and used.
@@ -57,6 +57,6 @@ def compiling(*, cached: bool) -> Iterator[None]:
 
 
 def _use(path: str | None, shortest: float) -> None:
-    jax.config.update(DIRECTORY, path)
-    jax.config.update(SHORTEST, shortest)
+    jax.config.update(DIRECTORY, path)  # type: ignore[no-untyped-call]
+    jax.config.update(SHORTEST, shortest)  # type: ignore[no-untyped-call]
     reset_cache()  # it remembers the directory that it began with

@@ -18,9 +18,12 @@ _MASKED = -1e30
 def linear(
     x: Float[Array, "*lead in"], weight: Float[Array, "in out"], bias: Float[Array, " out"] | None = None, /
 ) -> Float[Array, "*lead out"]:
-    """`x @ weight + bias`."""
-    y = x @ weight
-    return y if bias is None else y + bias
+    """`x @ weight + bias`, as a product of two matrices.
+
+    XLA's gradient of the weight over several leading axes takes 2.5 times as long on a CPU.
+    """
+    y = x.reshape(-1, x.shape[-1]) @ weight
+    return (y if bias is None else y + bias).reshape(*x.shape[:-1], weight.shape[-1])
 
 
 def layer_norm(

@@ -36,7 +36,8 @@ def linear_recurrence(
         y = given[1] + given[0] * previous
         return y, y
 
-    return lax.scan(step, initial, (decay, increment), reverse=reverse)[1]
+    y: Array = lax.scan(step, initial, (decay, increment), reverse=reverse)[1]
+    return y
 
 
 def parallel_linear_recurrence(
@@ -57,8 +58,8 @@ def parallel_linear_recurrence(
     """
     first = -1 if reverse else 0
     increment = increment.at[first].add(decay[first] * initial)
-    _, y = lax.associative_scan(_join, (decay, increment), reverse=reverse)
-    return y
+    joined: tuple[Array, Array] = lax.associative_scan(_join, (decay, increment), reverse=reverse)
+    return joined[1]
 
 
 def _join(early: tuple[Array, Array], late: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -84,7 +85,8 @@ def scan(
     def after(carry: S) -> S:
         return body(carry, jax.tree.map(lambda x: x[0], xs))[0]
 
-    return _widened(run, after, carry)
+    found: tuple[S, Tree] = _widened(run, after, carry)
+    return found
 
 
 def while_loop(condition: Callable[[S], Any], body: Callable[[S], S], state: S, /) -> S:
@@ -100,7 +102,8 @@ def while_loop(condition: Callable[[S], Any], body: Callable[[S], S], state: S, 
         result: S = lax.while_loop(condition, body, state)
         return result
 
-    return _widened(run, body, state)
+    last: S = _widened(run, body, state)
+    return last
 
 
 def _widened(run: Callable[[S], Any], after: Callable[[S], S], state: S) -> Any:
