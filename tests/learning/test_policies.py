@@ -1,0 +1,35 @@
+"""What a memory and an encoder are for: CartPole without velocities, and a gridworld seen as pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+SEEDS = [pytest.param(0, marks=pytest.mark.smoke), 1, 2]
+BLIND = (
+    "--env.velocities false --total-steps 199000 --vector.num-envs 32 --normalize-reward --policy.normalize-observation"
+)
+GRID = (
+    "--env.size 5 --env.scale 2 --policy cnn --vector.num-envs 32 --learning-rate 1e-3 --entropy-coefficient 0.01 "
+    "--total-steps 199000"
+)
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("policy", ["lstm", "gru", "mingru"])
+def test_a_memory_sees_velocities(learn: Callable[..., float], policy: str, seed: int) -> None:
+    assert learn("cartpole", seed, *BLIND.split(), "--policy", policy, "--policy.hidden-size", "64") >= 450
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_without_a_memory_it_cannot(learn: Callable[..., float], seed: int) -> None:
+    assert learn("cartpole", seed, *BLIND.split()) < 150
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_gridworld_is_learned_from_its_pixels(learn: Callable[..., float], seed: int) -> None:
+    assert learn("gridworld", seed, *GRID.split()) > 0.95
