@@ -17,7 +17,7 @@ from puffer_core.contracts.env import VectorEnv
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Metrics, Rollout
 from puffer_core.episodes import EpisodeStatistics
-from puffer_core.errors import CheckpointError
+from puffer_core.errors import CheckpointError, UnsupportedError
 from puffer_core.lanes import Actors, Lane
 from puffer_core.states import check_form
 from puffer_core.storage import Storage
@@ -163,7 +163,7 @@ class HostCollector:
         try:
             if restored:
                 self._restore_envs(state["envs"])
-        except CheckpointError as error:
+        except (CheckpointError, UnsupportedError) as error:
             if instead is None:
                 raise
             instead(f"{error.message}; new episodes start")

@@ -34,7 +34,7 @@ def _parts() -> Any:
 parts = _parts()
 ORDERS = json.loads(os.environ.get("FAULT_ORDERS", "{}"))
 VISITS: Counter[str] = Counter()
-MAIN = os.environ.setdefault("FAULT_MAIN", str(os.getpid()))
+MAIN = os.environ.setdefault("FAULT_MAIN", str(os.getpid())) if ORDERS else ""
 WHERE = {"training": False}
 KEPT: list[Any] = []
 

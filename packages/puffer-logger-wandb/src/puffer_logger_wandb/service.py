@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from subprocess import Popen
 from threading import Timer
 from types import ModuleType
+
+_TEARDOWN_SECONDS = 5.0
 
 
 @cache
@@ -56,15 +58,18 @@ def is_gone(error: Exception) -> bool:
 def forget() -> None:
     """Let go of a service that died, so that another run starts a new one and exit does not complain."""
     process = _process()
+    if process is None:
+        return
+    timer = _killing(_TEARDOWN_SECONDS, process.kill)  # one that only seemed dead would be waited for without end
     with suppress(Exception, SystemExit):  # the broken connection that brought us here, or how the service ended
         library().teardown()
-    if process is not None:
-        process.kill()
-        process.wait()
+    timer.cancel()
+    process.kill()
+    process.wait()
 
 
-def _killing(seconds: float) -> Timer:
-    timer = Timer(seconds, _kill)
+def _killing(seconds: float, kill: Callable[[], None] | None = None) -> Timer:
+    timer = Timer(seconds, kill or _kill)
     timer.daemon = True
     timer.start()
     return timer
