@@ -29,6 +29,7 @@ def puffer_policies() -> Sequence[PolicySpec]:
                 summary=summary,
                 target="puffer_policies.composite:Composite",
                 config=f"puffer_policies.config:{config}",
+                capabilities=frozenset() if name == "cnn" else frozenset({"recurrent"}),
             )
             for name, (config, summary) in _COMPOSITES.items()
         ),

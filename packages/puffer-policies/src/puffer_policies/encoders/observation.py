@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from puffer_core.arrays import Array, Params
-from puffer_core.contracts.ops import Ops
+from puffer_core.contracts.ops import Dtype, Ops
 from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout, Leaf
 from puffer_policies.encoders.impala import Impala
@@ -71,7 +71,7 @@ class ImageLeaf:
         self.features = self._encoder.features
         self.init = self._encoder.init
 
-    def apply(self, ops: Ops, params: Params, x: Array, dtype: object) -> Array:
+    def apply(self, ops: Ops, params: Params, x: Array, dtype: Dtype) -> Array:
         """`[time, rows, *leaf.shape]` to `[time, rows, features]`."""
         images = ops.reshape(scaled(ops, self.leaf, x, dtype), (-1, *self.leaf.shape))
         if self._channels_first:
