@@ -18,6 +18,13 @@ class TestJax(BackendConformance):
     name = "jax"
     options = {"device": "cpu", "cache": False}
 
+    @pytest.fixture(autouse=True)
+    def compiled_fast(self):
+        """Hundreds of small programs run once each: XLA need not try hard."""
+        jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
+        yield
+        jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
+
 
 @pytest.fixture(scope="module")
 def backend():

@@ -21,9 +21,6 @@ from puffer_core.contracts.backend import Optimizer, OptimizerConfig, OptimizerS
 from puffer_core.contracts.ops import Ops
 from puffer_core.errors import UsageError
 
-_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
-"""XLA's newer way to compile fused loops for a CPU takes a third longer and makes nothing faster here."""
-
 _call: ContextVar[ExitStack] = ContextVar("the compiled function's call that is under way")
 
 
@@ -91,7 +88,7 @@ class JaxBackend:
             _call.get().enter_context(compiling(cached=cached))
             return fn(self.ops, *arguments)
 
-        program = jax.jit(traced, donate_argnums=consumes, compiler_options=_OPTIONS if self.on_host else None)
+        program = jax.jit(traced, donate_argnums=consumes)
 
         def call(*arguments: Any) -> Tree:
             with self._scope(), ExitStack() as stack:
