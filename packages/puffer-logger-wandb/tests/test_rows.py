@@ -19,7 +19,7 @@ from pathlib import Path
 from puffer_core.contracts.logger import RunInfo
 from puffer_logger_wandb import WandbConfig, WandbLogger
 
-run = RunInfo(id="mine", directory=Path(sys.argv[1]), trainer="t", source="e", config={}, unit="env_steps")
+run = RunInfo(id="killed", directory=Path(sys.argv[1]), trainer="t", source="e", config={}, unit="env_steps")
 logger = WandbLogger(WandbConfig(mode="offline"))
 logger.open(run, None)
 for step in range(0, 4000, 10):
@@ -33,7 +33,7 @@ def test_a_run_that_was_killed_says_what_it_has_and_repeats_nothing(
 ) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     logger = WandbLogger(WandbConfig(mode="offline"))
-    there = logger.open(info(tmp_path, "mine"), 3990)
+    there = logger.open(info(tmp_path, "killed"), 3990)
     assert there is not None
     for step in range(0, 4100, 10):
         logger.log(step, {"metric0": float(step)})
@@ -43,11 +43,11 @@ def test_a_run_that_was_killed_says_what_it_has_and_repeats_nothing(
 
 
 def test_there_is_nothing_of_a_run_that_never_was(tmp_path: Path) -> None:
-    assert last_row(tmp_path, "mine") is None
+    assert last_row(tmp_path, "killed") is None
 
 
 @pytest.mark.parametrize("data", [b"", b":W&B\xe1\xbe\x00", b":W&B\xe1\xbe\x00" + b"\0" * 40, b"x" * 100])
 def test_a_file_without_rows_has_none(data: bytes, tmp_path: Path) -> None:
-    (tmp_path / "wandb" / "offline-run-1-mine").mkdir(parents=True)
-    (tmp_path / "wandb" / "offline-run-1-mine" / "run-mine.wandb").write_bytes(data)
-    assert last_row(tmp_path, "mine") == -1
+    (tmp_path / "wandb" / "offline-run-1-killed").mkdir(parents=True)
+    (tmp_path / "wandb" / "offline-run-1-killed" / "run-killed.wandb").write_bytes(data)
+    assert last_row(tmp_path, "killed") == -1
