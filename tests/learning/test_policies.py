@@ -11,8 +11,8 @@ BLIND = (
     "--env.velocities false --total-steps 199000 --vector.num-envs 32 --normalize-reward --policy.normalize-observation"
 )
 GRID = (
-    "--env.size 5 --env.scale 2 --policy cnn --vector.num-envs 32 --learning-rate 1e-3 --entropy-coefficient 0.01 "
-    "--total-steps 199000"
+    "--env.size 5 --env.scale 2 --policy cnn --vector.num-envs 32 --learning-rate 2e-3 --gamma 0.95 "
+    "--entropy-coefficient 0.01 --total-steps 199000"
 )
 
 
