@@ -82,6 +82,11 @@ def test_time_is_split_into_parts_that_add_up(make_run, page) -> None:
     assert shares == [20.0, 10.0, 50.0, 10.0, 0.0, 10.0]
 
 
+def test_runs_of_two_trainers_and_two_envs_stand_side_by_side(make_run, page) -> None:
+    found = page(make_run("one", trainer="ours", source="cartpole"), make_run("other", trainer="theirs", source="maze"))
+    assert all(word in found.body for word in ("2 runs", "ours", "theirs", "cartpole", "maze"))
+
+
 def test_differences_come_first_and_then_the_rest(make_run, page) -> None:
     found = page(make_run("a"), make_run("b", clip=0.1, epochs=4))
     assert found.row("clip") == "clip 0.2 0.1"
