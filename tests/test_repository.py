@@ -74,7 +74,7 @@ def test_every_package_is_checked_by_import_linter_and_coverage() -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     modules = {package.name.replace("-", "_") for package in PACKAGES}
     assert set(tools["importlinter"]["root_packages"]) == modules
-    assert set(tools["coverage"]["run"]["source_pkgs"]) == modules
+    assert set(tools["coverage"]["run"]["source_dirs"]) == {f"packages/{package.name}/src" for package in PACKAGES}
 
 
 def test_no_file_names_an_index_or_a_place_on_one_machine() -> None:
