@@ -91,6 +91,29 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class ExportsItself(Protocol):
+    """What a policy has beside `Policy` where it is written for one engine alone, and that engine can export it."""
+
+    def to_onnx(self, params: Params, *, opset: int) -> bytes:
+        """A serialised ONNX `ModelProto` that does what `apply` does, for one step: nothing has a time axis.
+
+        Every input and output starts with an axis `batch`, symbolic. Inputs, in the observation's and the carry's own
+        dtypes: each of the policy's `inputs` by name, `observation` or, of a nested space, `observation.LEAF`; where
+        the policy has a memory, `carry.PATH` (or `carry`, a single array) and `reset`, bool `[batch]`. An input that
+        nothing is computed from may be missing. Outputs: those of `apply` by name; `next_carry.PATH`. PATH is what
+        `puffer_core.arrays.named_leaves` calls the array: `carry.0` and `carry.1` of a tuple.
+
+        Args:
+            params: NumPy arrays, `stats.` entries included.
+            opset: version of the default operator set, 18 to 23.
+
+        Raises:
+            UnsupportedError: naming the part of the policy that cannot be exported.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Agent:
     """A policy together with parameters: what acts, what is evaluated, what is exported."""
