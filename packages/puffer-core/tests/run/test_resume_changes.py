@@ -107,7 +107,10 @@ def test_all_that_is_refused_is_said_at_once(host: PluginHost, stop: Callable[..
 def test_what_is_as_it_was_is_no_change(host: PluginHost, stop: Callable[..., Path]) -> None:
     path = stop()
     run_resume([str(path), "--seed", "0", "--noise", "0.01", "--run", str(path)], host)
-    assert json.loads((path / "resumes.jsonl").read_text())["changes"] == {}
+    kept = json.loads((path / "resumes.jsonl").read_text())
+    assert kept["changes"] == {}
+    assert kept["reasons"] == []
+    assert kept["bitwise"] is True
 
 
 @pytest.mark.parametrize(
@@ -141,8 +144,8 @@ def test_help_lists_what_may_change_and_nothing_else(host: PluginHost, capsys: p
     assert not any(flag in shown for flag in ("--seed", "--vector.num-envs", "--run "))
 
 
-@pytest.mark.parametrize("name", ["logger.memory", "logger.memory.key"])
-def test_loggers_may_change(name: str) -> None:
+@pytest.mark.parametrize("name", ["logger.memory", "logger.memory.key", "backend.name", "backend.device"])
+def test_loggers_and_the_engine_may_change(name: str) -> None:
     assert may_change(name)
 
 

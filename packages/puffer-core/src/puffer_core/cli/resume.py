@@ -76,6 +76,9 @@ def resume_help() -> str:
         add_options(group, [replace(option, default="as in the run") for option in allowed])
         if title == "run":
             group.add_argument("-h", "--help", action="help", help="Show this help.")
+    engine = parser.add_argument_group("backend")
+    engine.add_argument("--backend", metavar="NAME", help="The engine instead; the run goes on, but not bit for bit")
+    engine.add_argument("--backend.KEY", metavar="VALUE", help="An option of it, such as its device.")
     loggers = parser.add_argument_group("loggers")
     loggers.add_argument("--logger", metavar="NAME", help="Where metrics go instead, beside metrics.jsonl; repeatable")
     loggers.add_argument("--logger.NAME.KEY", metavar="VALUE", help="An option of such a logger.")

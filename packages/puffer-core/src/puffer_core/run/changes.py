@@ -28,9 +28,13 @@ MAY_CHANGE = (
     "vector.restarts",
     "vector.poison",
 )
-"""Options that may, and with them the loggers and theirs: nothing of what was learned depends on them."""
+"""Options that may, and with them the loggers and theirs: nothing of what was learned depends on them.
+
+So may the backend and its options: what was learned goes over whole, though the next update rounds otherwise.
+"""
 STEPPING = frozenset({"vector.mode", "vector.workers", "vector.isolate"})
 """Of those, the ones that settle anew how envs are stepped."""
+ENGINE = "backend."
 _PLACE = ("run", "resume")
 """Say where the run is, and that it was to be resumed: each process that works on it may say so in its own way."""
 
@@ -83,10 +87,22 @@ def may_change(name: str) -> bool:
     """Whether a resumed run may have another value of this option.
 
     Example:
-        >>> may_change("total_steps"), may_change("logger.tensorboard"), may_change("learning_rate")
+        >>> may_change("total_steps"), may_change("backend.name"), may_change("learning_rate")
         (True, True, False)
     """
-    return name in MAY_CHANGE or name.startswith("logger.")
+    return name in MAY_CHANGE or name.startswith(("logger.", ENGINE))
+
+
+def inexact(found: Mapping[str, Change]) -> list[str]:
+    """Why a run with these changes does not go on bit for bit as it would have; none where it does.
+
+    Example:
+        >>> inexact({"total_steps": Change(8, 16), "backend.name": Change("torch", "jax")})
+        ["backend.name: 'torch' in the run, 'jax' now: numbers are rounded otherwise"]
+    """
+    engine = "backend.name"
+    names = [engine] if engine in found else [name for name in found if name.startswith(ENGINE)]
+    return [f"{name}: {found[name]}: numbers are rounded otherwise" for name in names]
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from puffer_core.durable import parse_json
 from puffer_core.errors import CheckpointError, PluginError, UsageError
 from puffer_core.plan import RunPlan, VectorConfig
 from puffer_core.plugins import PluginHost
-from puffer_core.run.changes import STEPPING, Change, changes
+from puffer_core.run.changes import STEPPING, Change, changes, inexact
 from puffer_core.run.directory import CONFIG, VECTOR, ExistingRun, Run
 from puffer_core.run.display import Display, Silent
 from puffer_core.run.latest import latest_sound
@@ -128,7 +128,7 @@ class _Resumption:
         check_providers(self.saved, self.host)
         plan, changed = self._plan(asked, argv, overrides)
         shown, path = _shown(display, plan), self.directory.path
-        for line in (*self.warnings, *differences(self.saved, self.host), *self._inexact()):
+        for line in (*self.warnings, *differences(self.saved, self.host), *self._inexact(changed)):
             shown.message(f"warning: {line}")
         record, step = self._record(), self.saved.manifest.step
         if record is not None and record.ended(step, plan.options):
@@ -155,18 +155,28 @@ class _Resumption:
         """
         if asked is not None:
             changes({"trainer": self.tree.get("trainer")}, {"trainer": asked.tree["trainer"]})
-        own = self._recorded({**self.tree, "logger": {}})
+        own = self._recorded({**self.tree, **self._replaceable()})
         source = asked.source if asked is not None else None
         try:
             plan = plan_of(self.host, self.tree, source, argv=argv, overrides=overrides)
         except (UsageError, PluginError):
-            self._recorded(self.tree)  # a logger of the run that is not installed, and that nobody replaced
+            self._recorded(self.tree)  # a logger or backend of the run that is not installed, and that nobody replaced
             raise
-        changed = changes({**own.tree, "logger": self.tree.get("logger", {})}, plan.tree)
+        as_it_was = {name: self.tree.get(name, {}) for name in self._replaceable()}
+        changed = changes({**own.tree, **as_it_was}, plan.tree)
         if plan.options.run != own.options.run and Path(plan.options.run).resolve() != self.directory.path.resolve():
             raise UsageError(f"--run: got {plan.options.run}, but {self.directory.path} goes on where it is")
         place = {name: getattr(own.options, name) for name in ("run", "resume")}
         return replace(plan, options=plan.options.model_copy(update=place), tree={**plan.tree, **place}), changed
+
+    def _replaceable(self) -> dict[str, Any]:
+        """Sections that the run can be read without: the loggers, and a backend that cannot be used here."""
+        name = self.tree.get("backend", {}).get("name", "")
+        try:
+            self.host.find("backend", name)
+        except (UsageError, PluginError):
+            return {"logger": {}, "backend": {}}
+        return {"logger": {}}
 
     def _recorded(self, tree: Mapping[str, Any]) -> RunPlan:
         try:
@@ -174,8 +184,12 @@ class _Resumption:
         except (UsageError, PluginError) as error:
             raise unusable(self.file, tree, self.saved.manifest.plugins, self.host, error) from error
 
-    def _inexact(self) -> list[str]:
-        reasons = self.saved.manifest.resume.reasons
+    def _reasons(self, changed: Mapping[str, Change]) -> list[str]:
+        """Why what follows is not, bit for bit, what would have followed."""
+        return [*self.saved.manifest.resume.reasons, *inexact(changed)]
+
+    def _inexact(self, changed: Mapping[str, Change]) -> list[str]:
+        reasons = self._reasons(changed)
         return [f"{self.saved.path}: the run goes on, but not bit for bit: {'; '.join(reasons)}"] if reasons else []
 
     def _record(self) -> RunRecord | None:
@@ -210,6 +224,8 @@ class _Resumption:
                 "step": self.saved.manifest.step,
                 "checkpoint": self.saved.path.name,
                 "changes": {name: {"from": change.old, "to": change.new} for name, change in changed.items()},
+                "bitwise": not self._reasons(changed),
+                "reasons": self._reasons(changed),
                 "versions": versions(self.host),
             }
         )
