@@ -27,7 +27,7 @@ CONFIG, PLUGINS, LOCK = "config.json", "plugins.json", "run.lock"
 VECTOR = "vector.json"
 """What `--vector.mode auto` became: `config.json` keeps what was asked for, and so holds on another machine."""
 RESUMES = "resumes.jsonl"
-"""A line each time the run was resumed: when, from which checkpoint, what changed, whether it is exact, which versions."""
+"""A line each time the run was resumed: when, from which checkpoint, what changed, which versions."""
 WORKERS = "workers.json"
 """Pids of the process that trains and of those that step environments for it, while it does."""
 
