@@ -23,6 +23,7 @@ FIRST_PARTY = frozenset(
     {
         CORE,
         "puffer-backend-jax",
+        "puffer-backend-onnx",
         "puffer-backend-torch",
         "puffer-env-native",
         "puffer-env-pettingzoo",

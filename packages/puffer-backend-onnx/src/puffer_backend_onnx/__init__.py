@@ -1,0 +1,1 @@
+"""puffer-backend-onnx: policies as ONNX graphs, and ONNX Runtime to run them."""
