@@ -14,9 +14,10 @@ import numpy as np
 
 from puffer_backend_jax.cache import compiling
 from puffer_backend_jax.config import JaxConfig
+from puffer_backend_jax.lending import Lender
 from puffer_backend_jax.ops import JaxOps
 from puffer_backend_jax.optimizers import Adam, Sgd
-from puffer_core.arrays import Params, Tree, map_tree
+from puffer_core.arrays import Params, Tree, map_tree, named_leaves
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig, OptimizerState
 from puffer_core.contracts.ops import Ops
 from puffer_core.errors import UsageError
@@ -56,12 +57,21 @@ class JaxBackend:
         table: Any = JaxOps(parallel=not self.on_host)
         self.ops: Ops = table
         self._copied = self.compile(lambda _, arrays: jax.tree.map(jnp.copy, arrays))
+        self._lender = Lender()
 
     def to_device(self, tree: Tree) -> Tree:
         """NumPy arrays as JAX's: on the CPU the same memory, where it begins on 64 bytes and has no gaps."""
-        arrays = map_tree(lambda x: x if isinstance(x, jax.Array) else np.asarray(x), tree)
         with self._scope():
-            return jax.device_put(arrays, self._device, may_alias=True)
+            return jax.device_put(map_tree(_taken, tree), self._device, may_alias=True)
+
+    def take_back(self, tree: Tree) -> None:
+        """Wait until nothing reads the memory of these arrays; on the CPU, where NumPy has it too, delete them."""
+        arrays = [x for _, x in named_leaves(tree) if isinstance(x, jax.Array)]
+        if self.on_host:
+            with self._scope():
+                self._lender.take_back(arrays)
+        else:
+            jax.block_until_ready([x for x in arrays if not x.is_deleted()])  # type: ignore[no-untyped-call]
 
     def to_numpy(self, tree: Tree) -> Tree:
         """JAX's arrays as NumPy's, read-only: on the CPU the same memory."""
@@ -147,6 +157,13 @@ class _OnDevice:
         """One step."""
         with self._backend._scope():
             return self._rule.apply(params, gradients, state, learning_rate)
+
+
+def _taken(x: Any) -> Any:
+    """`x` as JAX takes it: other libraries' arrays through DLPack, so that they need not visit the host."""
+    if isinstance(x, jax.Array | np.ndarray):
+        return x
+    return jnp.from_dlpack(x) if hasattr(x, "__dlpack__") and not isinstance(x, np.generic) else np.asarray(x)
 
 
 def _find_device(name: str) -> jax.Device:

@@ -117,6 +117,10 @@ class TorchBackend:
         return 1 if 0 < rows < FEW_ROWS else self._all_threads
 
     def _to_tensor(self, x: Any) -> Any:
+        if isinstance(x, torch.Tensor):
+            return x.to(self._device)
+        if hasattr(x, "__dlpack__") and not isinstance(x, np.ndarray | np.generic):
+            return torch.utils.dlpack.from_dlpack(x).to(self._device)  # another library's: it need not visit the host
         array = np.asarray(x)
         if not array.flags.writeable or any(stride < 0 for stride in array.strides):
             array = array.copy()

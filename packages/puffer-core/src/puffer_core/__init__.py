@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from puffer_core.contracts.policy import Agent, Policy, PolicyInterface
     from puffer_core.contracts.trainer import Collector, Rollout, Trainer, TrainerContext
     from puffer_core.layout import Layout
+    from puffer_core.observation_batch import ObservationBatch
     from puffer_core.seeds import train_seeds
 
 _LAZY = {
@@ -50,6 +51,7 @@ _LAZY = {
     "EnvBuffers": "puffer_core.contracts.env",
     "Layout": "puffer_core.layout",
     "MetricLogger": "puffer_core.contracts.logger",
+    "ObservationBatch": "puffer_core.observation_batch",
     "Ops": "puffer_core.contracts.ops",
     "Policy": "puffer_core.contracts.policy",
     "PolicyInterface": "puffer_core.contracts.policy",
@@ -81,6 +83,7 @@ __all__ = [
     "Layout",
     "LoggerSpec",
     "MetricLogger",
+    "ObservationBatch",
     "Ops",
     "PluginError",
     "Policy",

@@ -95,7 +95,7 @@ def call_actor(
         acted = actor(params, inputs, carry, reset, rng)
     else:
         noise = backend.rng(int(rng.integers(2**63)))
-        acted = actor(params, backend.to_device(dict(inputs)), carry, backend.to_device(reset), noise)
+        acted = actor(params, backend.to_device(inputs), carry, backend.to_device(reset), noise)
         carry = acted.pop("carry")
         acted = {**backend.to_numpy(acted), "carry": carry}
     layout = policy.interface.action

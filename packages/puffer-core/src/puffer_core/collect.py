@@ -9,9 +9,10 @@ from time import perf_counter
 
 import numpy as np
 
+from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves, replace_leaves
 from puffer_core.batches import joined, placed
-from puffer_core.contracts.backend import Backend
+from puffer_core.contracts.backend import Backend, LendingBackend
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import VectorEnv
 from puffer_core.contracts.policy import Policy
@@ -66,21 +67,23 @@ class HostCollector:
         self._backend = backend
         self._acting = acting_backend or backend
         self._horizon, self._seed, self._poison = horizon, seed, poison
-        allocate = getattr(envs[0], "allocate", np.zeros)
+        allocate = getattr(envs[0], "allocate", aligned_zeros)
         self._storage = Storage(self.spec, policy, horizon, allocate)
         actors = Actors(policy, self._acting, rng)
         self._lanes = [Lane(batch, self._storage, actors) for batch in placed(envs)]
         self._started = False
+        self._lent: Rollout | None = None
         self._version = 0
         self._policy_seconds = 0.0
         self.episodes = EpisodeStatistics(self.spec.rows)
         self.env_steps = 0
 
     def collect(self, params: Params) -> Rollout:
-        """The next rollout; its arrays are views, valid until the next call."""
+        """The next rollout; its arrays are views, valid until the next call, which waits for whoever uses them."""
         if self._acting is not self._backend:
             params = self._acting.to_device(self._backend.to_numpy(params))
         start, in_env = perf_counter(), self._env_seconds()
+        self._take_back()
         self._begin()
         carry = self._carry()
         for t in range(self._horizon):
@@ -94,7 +97,14 @@ class HostCollector:
         self._count()
         self._policy_seconds += perf_counter() - start - (self._env_seconds() - in_env)
         rollout: Rollout = self._backend.to_device(self._storage.rollout(carry, last_outputs))
+        self._lent = rollout
         return rollout
+
+    def _take_back(self) -> None:
+        """Wait for whoever still computes with the last rollout: its slots are about to be written."""
+        lent, self._lent = self._lent, None
+        if lent is not None and isinstance(self._backend, LendingBackend):
+            self._backend.take_back(lent)
 
     def _begin(self) -> None:
         """Make slot 0 what the last rollout ended with."""
@@ -159,6 +169,7 @@ class HostCollector:
                 the envs do not take back theirs.
         """
         check_form(state, self.state_dict(), free=("envs", "episodes/recent_returns"))
+        self._take_back()
         restored = bool(state["started"] and state["envs"])
         try:
             if restored:

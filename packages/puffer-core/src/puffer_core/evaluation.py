@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from puffer_core.acting import call_actor, make_actor
+from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Tree
 from puffer_core.checkpoint import step_of
 from puffer_core.contracts.backend import Backend
@@ -233,7 +234,7 @@ class _Player:
         self._agent, self._backend, self._env = agent, backend, env
         self._actor = make_actor(agent.policy, backend, deterministic=deterministic)
         self._rng = np.random.default_rng(seed)
-        self._slots = EnvBuffers.allocate(spec, 2, getattr(env, "allocate", np.zeros))
+        self._slots = EnvBuffers.allocate(spec, 2, getattr(env, "allocate", aligned_zeros))
         self._inputs = PolicyInputs.of(agent.policy.inputs, spec, self._slots)
         self._inputs.reset[0] = True
         self._carry: Tree = backend.to_device(agent.policy.initial_carry(spec.rows))

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Tree, map_tree, named_leaves
 from puffer_core.contracts.env import EnvBuffers, VectorEnvSpec
 from puffer_core.errors import UnsupportedError
 from puffer_core.layout import Layout
+from puffer_core.observation_batch import ObservationBatch
 
 
 def no_action(action: Layout, *lead: int) -> Tree:
@@ -24,7 +26,7 @@ def no_action(action: Layout, *lead: int) -> Tree:
         {'gear': array([0, 0]), 'speed': array([0., 0.], dtype=float32)}
     """
     parts = {
-        leaf.name: np.zeros((*lead, *leaf.shape), np.float32 if leaf.kind == "box" else np.int64)
+        leaf.name: aligned_zeros((*lead, *leaf.shape), np.float32 if leaf.kind == "box" else np.int64)
         for leaf in action.leaves
     }
     return parts if action.is_nested else parts[""]
@@ -46,6 +48,23 @@ def assign(target: Tree, value: Tree) -> None:
         target[...] = value
 
 
+def input_names(names: AbstractSet[str], spec: VectorEnvSpec) -> list[str]:
+    """The inputs of these names, and the action mask where there is one, in order.
+
+    Raises:
+        UnsupportedError: the env does not give one of them.
+    """
+    given = {"observation", "previous_action", "previous_reward"}
+    given |= {"action_mask"} if spec.action_mask else set()
+    given |= {"global_state"} if spec.global_state is not None else set()
+    if missing := sorted(set(names) - given):
+        raise UnsupportedError(
+            f"the policy reads {', '.join(missing)}, which the env {spec.id} does not give; it gives "
+            f"{', '.join(sorted(given))}"
+        )
+    return sorted(set(names) | (given & {"action_mask"}))
+
+
 class PolicyInputs:
     """Every input of a policy at every slot: views of the env's slots where the env writes them, own arrays elsewhere.
 
@@ -63,7 +82,7 @@ class PolicyInputs:
         self, spec: VectorEnvSpec, slots: EnvBuffers, arrays: dict[str, Tree], reset: Bool[np.ndarray, "slots rows"]
     ) -> None:
         self.spec, self.slots, self.arrays, self.reset = spec, slots, arrays, reset
-        self._views = [map_tree(lambda x, t=t: x[t], arrays) for t in range(slots.slots)]
+        self._views = [ObservationBatch(map_tree(lambda x, t=t: x[t], arrays)) for t in range(slots.slots)]
         rows = np.arange(spec.rows)
         self._spreads_state = "global_state" in arrays and not np.array_equal(spec.row_env, rows)
 
@@ -74,20 +93,14 @@ class PolicyInputs:
         Raises:
             UnsupportedError: the env does not give one of them.
         """
-        wanted = set(names) | ({"action_mask"} if spec.action_mask else set())
         lead = (slots.slots, spec.rows)
-        own = {"previous_action": no_action(spec.action, *lead), "previous_reward": np.zeros(lead, np.float32)}
+        own = {"previous_action": no_action(spec.action, *lead), "previous_reward": aligned_zeros(lead, np.float32)}
         given = own | {name: getattr(slots, name) for name in ("observation", "action_mask", "global_state")}
-        if missing := sorted(name for name in wanted if given.get(name) is None):
-            raise UnsupportedError(
-                f"the policy reads {', '.join(missing)}, which the env {spec.id} does not give; it gives "
-                f"{', '.join(sorted(name for name, array in given.items() if array is not None))}"
-            )
-        arrays: dict[str, Tree] = {name: given[name] for name in sorted(wanted)}
+        arrays: dict[str, Tree] = {name: given[name] for name in input_names(names, spec)}
         for name, layout in (("observation", spec.observation), ("global_state", spec.global_state)):
             if name in arrays and layout is not None:
                 arrays[name] = layout.split(arrays[name])
-        return cls(spec, slots, arrays, np.zeros(lead, np.bool_))
+        return cls(spec, slots, arrays, aligned_zeros(lead, np.bool_))
 
     def part(self, spec: VectorEnvSpec, rows: slice, envs: slice) -> PolicyInputs:
         """The same arrays, narrowed to the rows of one of several envs."""
@@ -97,12 +110,14 @@ class PolicyInputs:
         }
         return PolicyInputs(spec, self.slots.part(rows, envs), arrays, self.reset[:, rows])
 
-    def at(self, slot: int) -> Mapping[str, Tree]:
+    def at(self, slot: int) -> ObservationBatch:
         """The inputs of one step, name to `[rows, ...]`; not to be changed."""
-        inputs: dict[str, Tree] = self._views[slot]
-        if self._spreads_state:
-            inputs = inputs | {"global_state": map_tree(lambda x: x[self.spec.row_env], inputs["global_state"])}
-        return inputs
+        inputs = self._views[slot]
+        if not self._spreads_state:
+            return inputs
+        return ObservationBatch(
+            {**inputs, "global_state": map_tree(lambda x: x[self.spec.row_env], inputs["global_state"])}
+        )
 
     def whole(self) -> dict[str, Tree]:
         """The inputs of all steps, name to `[slots, rows, ...]`."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Array, Tree, map_tree
 from puffer_core.contracts.env import Allocate, EnvBuffers, VectorEnvSpec
 from puffer_core.contracts.policy import Policy
@@ -31,8 +32,8 @@ class Storage:
         self.slots = EnvBuffers.allocate(spec, horizon + 1, allocate)
         self.inputs = PolicyInputs.of(policy.inputs, spec, self.slots)
         self.action = no_action(spec.action, horizon, spec.rows)
-        self.log_prob = np.zeros((horizon, spec.rows), np.float32)
-        self.version = np.zeros((horizon, spec.rows), np.int64)
+        self.log_prob = aligned_zeros((horizon, spec.rows), np.float32)
+        self.version = aligned_zeros((horizon, spec.rows), np.int64)
         self.outputs: dict[str, np.ndarray[Any, Any]] = {}
         self.final_outputs: dict[str, np.ndarray[Any, Any]] = {}
 
@@ -41,8 +42,8 @@ class Storage:
         for name, value in outputs.items():
             if name not in self.outputs:
                 shape = (self.horizon, self.spec.rows, *value.shape[1:])
-                self.outputs[name] = np.zeros(shape, value.dtype)
-                self.final_outputs[name] = np.zeros(shape, value.dtype)
+                self.outputs[name] = aligned_zeros(shape, value.dtype)
+                self.final_outputs[name] = aligned_zeros(shape, value.dtype)
             self.outputs[name][t, rows] = value
 
     def begin(self, version: int) -> None:

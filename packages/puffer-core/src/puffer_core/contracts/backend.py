@@ -60,7 +60,8 @@ class Backend(Protocol):
 
     **Aliasing.** `to_device` and `to_numpy` share memory where the hardware allows. Whoever then writes into
     the NumPy side first makes sure that the engine is done with it; functions made by `compile` are, when they return
-    or when `to_numpy` of any result has returned.
+    or when `to_numpy` of any result has returned. An engine that may go on computing with shared memory after other
+    calls have returned is a `LendingBackend` too.
     """
 
     name: str
@@ -114,4 +115,21 @@ class Backend(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """JSON values for the manifest: engine version, device, threads, whether it is deterministic."""
+        ...
+
+
+@runtime_checkable
+class LendingBackend(Protocol):
+    """A `Backend` whose computations may still read memory that it shares with NumPy when the call has returned.
+
+    Collection takes every rollout back before it writes the slots again, so that no consumer, however it computes, sees
+    them change.
+    """
+
+    def take_back(self, tree: Tree) -> None:
+        """Wait until nothing reads the memory of these arrays any more; they may be void from then on.
+
+        Args:
+            tree: what `to_device` gave; arrays that were consumed meanwhile may be among it.
+        """
         ...

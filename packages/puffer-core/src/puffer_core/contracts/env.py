@@ -17,17 +17,21 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 
+from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.errors import ShapeError
 from puffer_core.layout import Layout
+from puffer_core.observation_batch import ObservationBatch
 
 Infos: TypeAlias = Sequence[tuple[int, Mapping[str, Any]]]
 """Sparse infos of one step, as (row, dict); only rows that have something to say."""
 
 Allocate: TypeAlias = Callable[[tuple[int, ...], "np.dtype[Any]"], "np.ndarray[Any, Any]"]
 """Gives a zeroed array of a shape and dtype: on the heap, in shared memory, pinned."""
+
+_SEEN = ("observation", "action_mask", "global_state", "active")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,7 @@ class EnvBuffers:
     cost: Float32[np.ndarray, "slots rows"] | None = None
 
     @classmethod
-    def allocate(cls, spec: VectorEnvSpec, slots: int, allocate: Allocate = np.zeros) -> EnvBuffers:
+    def allocate(cls, spec: VectorEnvSpec, slots: int, allocate: Allocate = aligned_zeros) -> EnvBuffers:
         """Buffers of `slots` slots that fit `spec`, every row active.
 
         Raises:
@@ -161,6 +165,20 @@ class EnvBuffers:
         """The arrays that there are, by name."""
         named = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: array for name, array in named.items() if array is not None}
+
+    def slot(self, t: int) -> ObservationBatch:
+        """What rows see at step `t`: a view, to read or to hand to an engine; `observation` and `active` at least.
+
+        Example:
+            >>> from gymnasium.spaces import Box, Discrete
+            >>> box, choice = Layout.of(Box(-1, 1, (3,))), Layout.of(Discrete(2))
+            >>> spec = VectorEnvSpec.single_agent(id="none", num_envs=4, observation=box, action=choice)
+            >>> slot = EnvBuffers.allocate(spec, 2).slot(0)
+            >>> sorted(slot), slot["observation"].shape
+            (['active', 'observation'], (4, 3))
+        """
+        arrays = self.arrays()
+        return ObservationBatch({name: arrays[name][t] for name in _SEEN if name in arrays})
 
     def part(self, rows: slice, envs: slice) -> EnvBuffers:
         """The same slots, narrowed to some rows and environments: what one worker writes."""
@@ -268,16 +286,36 @@ class RenderingEnv(Protocol):
 
 
 @dataclass(frozen=True)
-class DeviceStep:
-    """What one step of a `DeviceEnv` gives; the names and meanings of `EnvBuffers`, without the slot axis."""
+class DeviceStart:
+    """What `DeviceEnv.reset` gives.
+
+    Args:
+        state: of every row, arrays in dicts and tuples.
+        observation: `[rows, ...]`; of a nested space a dict of those, by leaf name.
+        extras: what the env gives beside it, by its name in `EnvBuffers` and without the slot axis: `action_mask`,
+            `global_state`, `active`, as far as `spec` says that there are any.
+    """
 
     state: Tree
-    observation: Array
+    observation: Tree
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeviceStep:
+    """What one step of a `DeviceEnv` gives; the names and meanings of `EnvBuffers`, without the slot axis.
+
+    `state`, `observation` and `extras` are as in `DeviceStart`, of the same shapes and dtypes; `extras` has
+    `final_global_state` too where there is a `global_state`.
+    """
+
+    state: Tree
+    observation: Tree
     reward: Array
     terminated: Array
     truncated: Array
-    final_observation: Array
-    extras: dict[str, Array] = field(default_factory=dict)
+    final_observation: Tree
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -290,10 +328,17 @@ class DeviceEnv(Protocol):
 
     spec: VectorEnvSpec
 
-    def reset(self, ops: Ops, rng: Rng) -> tuple[Tree, Array]:
+    def reset(self, ops: Ops, rng: Rng) -> DeviceStart:
         """First states and observations of every row."""
         ...
 
-    def step(self, ops: Ops, state: Tree, action: Array, rng: Rng) -> DeviceStep:
-        """Next states and outcomes; autoreset is same-step, as everywhere."""
+    def step(self, ops: Ops, state: Tree, action: Tree, rng: Rng) -> DeviceStep:
+        """Next states and outcomes; autoreset is same-step, as everywhere.
+
+        Args:
+            ops: the engine.
+            state: of the last step.
+            action: in the space's own numbering, `[rows, ...]`; of a nested space a dict of those, by leaf name.
+            rng: noise of this step.
+        """
         ...
