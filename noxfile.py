@@ -23,8 +23,10 @@ CONSTRAIN = ("--constraint", str(ROOT / "constraints.txt"))
 BUILD = ("hatchling", "editables")
 PYTEST = ("pytest", "pytest-cov", "pytest-randomly", "pytest-xdist", "psutil", "sybil")
 TEST = (*PYTEST, "hypothesis", "beartype", "array-api-strict", "scipy")
-ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio", "imageio-ffmpeg")
-"""Other people's environments that tests play in, and what makes videos of them."""
+ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio", "imageio-ffmpeg", "flax", "matplotlib")
+"""Other people's environments that tests play in, what makes videos of them, and what gymnax imports."""
+ALONE = ("--no-deps", "gymnax")
+"""gymnax 1.0 declares a Gymnasium older than ours, of which it uses the spaces alone; what else it needs is in ENVS."""
 CHECK = ("ruff", "mypy", "import-linter", "nox", "build")
 MINIMUM_COVERAGE = 90
 SHORT = ("-m", "not (learning or faults) or smoke")
@@ -123,6 +125,7 @@ def tests_of(package: str) -> None:
         wanted = {package, "puffer-testing"}
         wanted |= set().union(*(requirements_of_ours(name) for name in wanted))
         session.install(*CONSTRAIN, *BUILD, *TEST, *ENVS)
+        session.install(*CONSTRAIN, *ALONE)
         session.install(*CONSTRAIN, "--no-build-isolation", *editable(wanted))
         session.run("pytest", *SHORT, f"packages/{package}/tests", *session.posargs, env=ONE_THREAD)
 
@@ -171,6 +174,7 @@ def checkout(session: nox.Session, program: str, *arguments: str, env: dict[str,
         session.run(sys.executable, "-m", "virtualenv", "--clear", str(venv), external=True, silent=True)
         pip = (executable(venv, "python"), "-m", "pip", "install", "-q", *CONSTRAIN)
         session.run(*pip, *BUILD, *TEST, *ENVS, *CHECK, external=True)
+        session.run(*pip, *ALONE, external=True)
         session.run(*pip, "--no-build-isolation", *editable(path.name for path in PACKAGES), external=True)
         stamp.write_text(current, encoding="utf-8")
     path = os.pathsep.join([str(Path(executable(venv, "python")).parent), os.environ.get("PATH", "")])
@@ -187,7 +191,7 @@ def fingerprint() -> str:
     files = [ROOT / "constraints.txt", *(path / "pyproject.toml" for path in PACKAGES)]
     parts = [
         sys.version,
-        repr((BUILD, TEST, ENVS, CHECK)),
+        repr((BUILD, TEST, ENVS, ALONE, CHECK)),
         *(f"{file}\n{file.read_text(encoding='utf-8')}" for file in files),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from puffer_core import BackendSpec, EnvSpec, LoggerSpec, hookimpl
+from puffer_core import BackendSpec, EnvError, EnvSpec, LoggerSpec, hookimpl
 
 _FAMILY = "gymnasium:"
 
@@ -37,6 +37,11 @@ def puffer_loggers() -> Sequence[LoggerSpec]:
 @hookimpl(trylast=True)
 def puffer_resolve_env(id: str) -> EnvSpec | None:
     """`gymnasium:ID`, and the bare id of a Gymnasium environment (it ends in `-v` and a number)."""
+    if id.startswith("gymnax:"):  # nobody else took it; to Gymnasium it would be an id of its own, in a module gymnax
+        raise EnvError(
+            f"{id}: the package puffer-env-gymnax is not installed",
+            remedy="Install it: pip install puffer-env-gymnax gymnax",
+        )
     name = id.removeprefix(_FAMILY)
     if name == id and not _has_version(name):
         return None

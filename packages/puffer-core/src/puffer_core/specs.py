@@ -65,7 +65,7 @@ class EnvSpec(Spec):
     - `"gymnasium"`: one `gymnasium.Env`; `target(**options)`; core batches it.
     - `"vector"`: a `VectorEnv`; `target(num_envs, **options)`.
     - `"gymnasium-vector"`: a `gymnasium.vector.VectorEnv`; `target(num_envs, **options)`; used as it is.
-    - `"device"`: a `DeviceEnv`, two pure functions over `ops`; `target(**options)`.
+    - `"device"`: a `DeviceEnv`, two pure functions over `ops`; `target(num_envs, **options)`.
 
     The capability `isolated` says that it must not be stepped in the training process: it may crash or misbehave there.
 

@@ -53,7 +53,7 @@ def run_bench(argv: list[str], host: PluginHost) -> int:
         return 0
     request, options = env_arguments("bench", argv, host, BenchOptions)
     with stdout_on_stderr():
-        make = partial(_make, request, host.load(request.provided))
+        make = partial(_make, request, host)
         step_seconds = _step_seconds(request, make)
     from puffer_core.vector.benchmark import best
     from puffer_core.vector.shares import cores as count_cores
@@ -80,10 +80,10 @@ def run_bench(argv: list[str], host: PluginHost) -> int:
     return 0
 
 
-def _make(request: EnvRequest, target: Any, vector: VectorConfig) -> VectorEnv:
-    from puffer_core.vector import make_vector_env
+def _make(request: EnvRequest, host: PluginHost, vector: VectorConfig) -> VectorEnv:
+    from puffer_core.run.context import make_env
 
-    return make_vector_env(request.provided, target, dict(request.options), vector)
+    return make_env(host, request.provided, dict(request.options), vector)
 
 
 def _step_seconds(request: EnvRequest, make: partial[VectorEnv]) -> float | None:

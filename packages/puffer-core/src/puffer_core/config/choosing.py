@@ -156,13 +156,13 @@ def load_model(host: PluginHost, provided: Provided) -> type[BaseModel] | None:
     return model
 
 
-def choose_backend(host: PluginHost, named: Named, trainer: TrainerSpec, policy: Spec) -> Chosen:
-    """The backend that was named, or the best installed one that the trainer and the policy run on.
+def choose_backend(host: PluginHost, named: Named, trainer: TrainerSpec, *others: Spec) -> Chosen:
+    """The backend that was named, or the best installed one that the trainer, the policy and the env run on.
 
     Raises:
         UsageError: they do not run on it; or none is installed that they run on.
     """
-    users = [spec for spec in (trainer, policy) if spec.backends]
+    users = [spec for spec in (trainer, *others) if spec.backends]
     if not named.name:
         named = Named(_default_backend(host, trainer, users))
     chosen = find(host, "backend", named, default=f"trainer {trainer.name}")
@@ -171,7 +171,8 @@ def choose_backend(host: PluginHost, named: Named, trainer: TrainerSpec, policy:
         if chosen.spec.name not in user.backends:
             able = ", ".join(sorted(user.backends))
             raise UsageError(
-                f"{where}: got {named.name!r}, expected a backend that {user.KIND} {user.name} runs on: {able}"
+                f"{where}: got {named.name!r}, expected a backend that {user.KIND} {user.name} runs on: {able}",
+                remedy=f"Use --backend {min(user.backends)}.",
             )
     if trainer.gradients and "train" not in chosen.spec.capabilities:
         specs = (item.spec for item in host.provided("backend"))

@@ -79,6 +79,8 @@ def find_parts(host: PluginHost, trainer: str, layers: list[Layer]) -> Parts:
         source = named(layers, keys)
     if source.name and spec.source == "env":
         env = find(host, "env", source)
+    if env and env.spec.backends:
+        backend = choose_backend(host, named(layers, ["backend"]), spec, policy.spec, env.spec)
     section = component_section(env, ("env",)) if env else Section(("env",), open=True)
     return Parts(chosen, policy, backend, loggers, source, env, _root(chosen, policy, backend, loggers, section))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +14,17 @@ from puffer_core.batches import divided, joined
 from puffer_core.collect import HostCollector
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import Checkpointable
-from puffer_core.contracts.env import VectorEnv, VectorEnvSpec
+from puffer_core.contracts.env import DeviceEnv, VectorEnv, VectorEnvSpec
 from puffer_core.contracts.logger import MetricLogger
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.contracts.trainer import Collector, Trainer
+from puffer_core.device_collect import DeviceCollector
 from puffer_core.errors import PluginError, UnsupportedError, UsageError
 from puffer_core.plan import Component, RunPlan, VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.seeding import Streams
-from puffer_core.specs import PolicySpec, Spec
+from puffer_core.specs import EnvSpec, PolicySpec, Spec
+from puffer_core.vector.declaring import declared
 
 if TYPE_CHECKING:
     from puffer_core.vector.choosing import Choice
@@ -47,22 +50,40 @@ class RunContext:
         self.seed = plan.options.seed
         self.total_steps = plan.options.total_steps
         self.streams = Streams(self.seed)
-        self._collector: HostCollector | None = None
-        self._load_collector: Callable[[HostCollector], None] | None = None
+        self._collector: HostCollector | DeviceCollector | None = None
+        self._load_collector: Callable[[HostCollector | DeviceCollector], None] | None = None
         self._policies: list[Policy] = []
 
     @cached_property
     def backend(self) -> Backend:
         """The run's engine."""
         engine: Backend = self._build(self.plan.backend)
-        for spec in (self.plan.trainer.spec, self.plan.policy.spec):
-            _check_runs_on(spec, engine.name)
+        users = (self.plan.trainer, self.plan.policy, *([self.plan.env] if self.plan.env else []))
+        for user in users:
+            _check_runs_on(user.spec, engine.name)
         return engine
 
     @cached_property
     def acting_backend(self) -> Backend:
         """The engine that acts: NumPy where arrays are in host memory and the policy allows it."""
         return acting_backend(self.backend, self.plan.policy_spec)
+
+    @cached_property
+    def device_env(self) -> DeviceEnv | None:
+        """The env that is learned in, where it is a device env.
+
+        Raises:
+            UsageError: `--vector.*` asks for what such an env does not have, or its options are wrong.
+            EnvError: it cannot be made.
+        """
+        component = self._env_component()
+        provided = _provided(component)
+        target = self.host.load(provided)
+        if declared(provided, target).interface != "device":
+            return None
+        from puffer_core.vector.device import make_device_env
+
+        return make_device_env(provided, target, component.config, self.plan.vector)
 
     @cached_property
     def vector_envs(self) -> tuple[VectorEnv, ...]:
@@ -108,6 +129,8 @@ class RunContext:
     @cached_property
     def env(self) -> VectorEnvSpec:
         """What the run's env looks like, all batches together."""
+        if self.device_env is not None:
+            return replace(self.device_env.spec, snapshot=True)
         return joined([env.spec for env in self.vector_envs])
 
     def make_env(self, num_envs: int) -> VectorEnv:
@@ -116,10 +139,10 @@ class RunContext:
         Raises:
             EnvError: it cannot be made.
             UsageError: the run has no env.
-            UnsupportedError: it is a device env.
         """
         component = self._env_component()
-        return make_env(self.host, _provided(component), component.config, resized(self.plan.vector, num_envs))
+        vector = resized(self.plan.vector, num_envs)
+        return make_env(self.host, _provided(component), component.config, vector, self.backend)
 
     def _env_component(self) -> Component:
         if self.plan.env is None:
@@ -152,20 +175,26 @@ class RunContext:
         """
         if self._collector is not None:
             raise UnsupportedError("the run's collector was asked for twice; a trainer collects with one")
-        collector = HostCollector(
-            self.vector_envs,
-            policy,
-            backend=self.backend,
-            horizon=horizon,
-            seed=self.streams.fixed("env"),
-            rng=self.generator("acting"),
-            acting_backend=self.acting_backend,
-            poison=self.plan.vector.poison,
-        )
+        collector = self._new_collector(policy, horizon)
         if self._load_collector is not None:
             self._load_collector(collector)
         self._collector = collector
         return collector
+
+    def _new_collector(self, policy: Policy, horizon: int) -> HostCollector | DeviceCollector:
+        backend, seed, rng = self.backend, self.streams.fixed("env"), self.generator("acting")
+        if self.device_env is not None:
+            return DeviceCollector(self.device_env, policy, backend=backend, horizon=horizon, seed=seed, rng=rng)
+        return HostCollector(
+            self.vector_envs,
+            policy,
+            backend=backend,
+            horizon=horizon,
+            seed=seed,
+            rng=rng,
+            acting_backend=self.acting_backend,
+            poison=self.plan.vector.poison,
+        )
 
     @property
     def collects(self) -> Collector | None:
@@ -179,7 +208,7 @@ class RunContext:
             state: of the collector.
             instead: see `HostCollector.load_state_dict`.
         """
-        self._load_collector = partial(HostCollector.load_state_dict, state=state, instead=instead)
+        self._load_collector = lambda collector: collector.load_state_dict(state, instead=instead)
         if self._collector is not None:
             self._load_collector(self._collector)
 
@@ -223,17 +252,36 @@ class RunContext:
         return self.host.load(_provided(component))(component.config, *arguments)
 
 
-def make_env(host: PluginHost, provided: Provided, options: dict[str, Any], vector: Any) -> VectorEnv:
+def make_env(
+    host: PluginHost,
+    provided: Provided,
+    options: dict[str, Any],
+    vector: VectorConfig,
+    backend: Backend | None = None,
+) -> VectorEnv:
     """The vector env that a description and options give.
+
+    Args:
+        host: loads it.
+        provided: its description and who provides it.
+        options: by name.
+        vector: how many environments, and where they are stepped.
+        backend: the engine that steps a device env, where it can; one that is installed otherwise.
 
     Raises:
         EnvError: it cannot be made.
-        UnsupportedError: it is of a kind that nothing collects from yet.
+        UnsupportedError: its spaces cannot be served, or no backend is installed that steps it.
     """
+    target = host.load(provided)
+    if declared(provided, target).interface == "device":
+        from puffer_core.vector.device import DeviceVectorEnv, backend_for, make_device_env
+
+        assert isinstance(provided.spec, EnvSpec)
+        env = make_device_env(provided, target, options, vector)
+        return DeviceVectorEnv(env, backend_for(host, provided.spec, backend))
     from puffer_core.vector import make_vector_env
 
-    env: VectorEnv = make_vector_env(provided, host.load(provided), options, vector)
-    return env
+    return make_vector_env(provided, target, options, vector)
 
 
 def resized(vector: VectorConfig, num_envs: int) -> VectorConfig:
@@ -265,5 +313,5 @@ def _check_runs_on(spec: Spec, backend: str) -> None:
     if spec.backends and backend not in spec.backends:
         raise UsageError(
             f"--backend {backend}: {spec.KIND} {spec.name} runs on {', '.join(sorted(spec.backends))}",
-            remedy=f"choose one of those with --backend, or another {spec.KIND}",
+            remedy=f"add --backend {min(spec.backends)}, or choose another {spec.KIND}",
         )

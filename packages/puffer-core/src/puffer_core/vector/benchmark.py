@@ -54,6 +54,9 @@ def candidates(spec: EnvSpec, num_envs: int, cores: int) -> Iterator[VectorConfi
         process, 2 workers
     """
     given = {"num_envs": num_envs}
+    if spec.interface == "device":
+        yield VectorConfig(num_envs=num_envs)
+        return
     isolated = "isolated" in spec.capabilities
     if not isolated:
         alone = ("serial", "native") if spec.interface == "gymnasium" else ("native",)

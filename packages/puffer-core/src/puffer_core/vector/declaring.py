@@ -13,7 +13,8 @@ from puffer_core.vector.making import option_names
 def declared(provided: Provided, target: Any) -> EnvSpec:
     """The description of an environment, now that its target is imported.
 
-    A `py:` target gives a batch if its first parameter is `num_envs`; before it is imported nobody can tell.
+    A `py:` target gives a batch if its first parameter is `num_envs`; before it is imported nobody can tell. A class
+    without the method `bind` then is a device env.
 
     Args:
         provided: the environment's description and who provides it.
@@ -29,5 +30,6 @@ def declared(provided: Provided, target: Any) -> EnvSpec:
     assert isinstance(spec, EnvSpec)
     unpackaged = not provided.distribution and spec.interface == "gymnasium"
     if unpackaged and option_names(target)[:1] == ["num_envs"]:
-        return replace(spec, interface="vector")
+        device = isinstance(target, type) and not hasattr(target, "bind")
+        return replace(spec, interface="device" if device else "vector")
     return spec
