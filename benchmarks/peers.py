@@ -36,16 +36,18 @@ def interpreter(peer: str) -> str:
     return str(python)
 
 
-def measure(worker: str, peer: str, settings: dict[str, Any], *, numba_cache: Path | None = None) -> dict[str, Any]:
+def measure(worker: str, peer: str, settings: dict[str, Any], *, caches: Path | None = None) -> dict[str, Any]:
     """Run `workers/WORKER_PEER.py` with the settings and `started`, the time before its process; its answer is JSON.
+
+    `caches` is where compiled programs are kept in place of the user's cache directory.
 
     Raises:
         RuntimeError: it failed; the message holds what it printed.
     """
     threads = str(settings.get("threads", 1))
     environ = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
-    if numba_cache is not None:
-        environ["NUMBA_CACHE_DIR"] = str(numba_cache)
+    if caches is not None:
+        environ |= {"NUMBA_CACHE_DIR": str(caches), "XDG_CACHE_HOME": str(caches)}
     command = [interpreter(peer), str(HERE / "workers" / f"{worker}_{peer.replace('-', '_')}.py")]
     with tempfile.TemporaryDirectory() as directory:
         argument = json.dumps({**settings, "started": time.time()})

@@ -57,6 +57,7 @@ def compare(
             asked = {"envs": envs, "horizon": horizon, "threads": threads, "seconds": seconds, "warm_up": 2.0, **extra}
             versions[peer] = measure("throughput", peer, asked)
             taken[threads].append(versions[peer].pop("rate"))
+            versions[peer].pop("first_update", None)
             say(f"{number + 1}/{rounds} {envs:>5} x {horizon:<3} {name:<34} {threads}T {taken[threads][-1]:>9,.0f}")
     return rates, versions
 

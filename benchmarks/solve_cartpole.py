@@ -63,7 +63,7 @@ def compare(names: Sequence[str], seeds: Sequence[int], trigger: float) -> dict[
                 peer, extra = CONTESTANTS[name]
                 cache = caches / (f"cold-{seed}" if "cold" in name else "warm")
                 asked = {"seed": seed, "trigger": trigger, "goal": 475.0, "threads": 1, "total_steps": 100_000}
-                result = measure("solve", peer, asked | extra, numba_cache=cache)
+                result = measure("solve", peer, asked | extra, caches=cache)
                 results[name].append(result)
                 say(f"seed {seed}  {name:<40} {seconds(result):>6.1f} s  {result['steps']:>8,} steps")
     return results
@@ -74,7 +74,7 @@ def warm_up(cache: Path, names: Sequence[str], trigger: float) -> None:
     for peer, extra in {str(CONTESTANTS[name]): CONTESTANTS[name] for name in names}.values():
         if peer == OURS:
             asked = {"seed": 99, "trigger": trigger, "goal": 0.0, "threads": 1}
-            measure("solve", peer, asked | extra | {"total_steps": 5_000}, numba_cache=cache)
+            measure("solve", peer, asked | extra | {"total_steps": 5_000}, caches=cache)
 
 
 def seconds(result: dict[str, Any]) -> float:

@@ -27,11 +27,15 @@ class Stopwatch:
         self.boundaries = 0
         self.began: tuple[float, int] | None = None
         self.rate: float | None = None
+        self.first_update: float | None = None
+        """When it ended, in seconds since the epoch."""
 
     def boundary(self, steps: int) -> bool:
         """An update ended after `steps` env steps in all; True once enough was measured."""
         now = time.perf_counter()
         self.boundaries += 1
+        if steps and self.first_update is None:
+            self.first_update = time.time()
         if self.began is None:
             if self.boundaries > 2 and now - self.created >= self.warm_up:
                 self.began = (now, steps)

@@ -1,4 +1,4 @@
-"""Puffer's PPO with its default backend: the updates that `puffer train` makes, without what lies between them."""
+"""Puffer's PPO: the updates that `puffer train` makes, without what lies between them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def main() -> None:
     while not stopwatch.boundary(trainer.progress):
         trainer.update()
         context.collects.metrics()
-    versions = {"version": importlib.metadata.version("puffer-ppo"), "torch": importlib.metadata.version("torch")}
-    answer(rate=stopwatch.rate, backend=context.backend.name, **versions)
+    engine = context.backend.name
+    versions = {name: importlib.metadata.version(name) for name in ("puffer-ppo", engine)}
+    first_update = stopwatch.first_update - asked["started"]
+    answer(rate=stopwatch.rate, first_update=first_update, backend=engine, **versions)
 
 
 main()
