@@ -1,13 +1,11 @@
 """What the backend asks of the whole process: of OpenMP's threads, and of the C library's memory.
 
-This module is imported before torch is, and imports nothing of it.
+This module is imported before torch is, by every command that finds the plugin, and imports nothing heavy.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
@@ -34,6 +32,9 @@ def keep_freed_memory() -> bool:
     2x64 network that is half of the time (docs/adr/0011). This holds for the whole process; other C
     libraries and systems have no such switch, and nothing happens there.
     """
+    import ctypes
+    import platform
+
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)

@@ -69,13 +69,24 @@ def _unfit(path: Path, what: str) -> CheckpointError:
 
 def _find(path: Path, entry: PolicyEntry, number: str, host: PluginHost) -> Provided:
     if not entry.distribution:
-        return host.find("policy", f"py:{entry.target}")
+        return _find_unpackaged(path, entry.target, host)
     try:
         return host.find("policy", f"{entry.name}@{entry.distribution}")
     except UsageError as error:
         raise CheckpointError(
             f"{path}: its policy is {entry.name} of {entry.distribution} {number}, which is not installed",
             remedy=f"pip install {entry.distribution}=={number}",
+        ) from error
+
+
+def _find_unpackaged(path: Path, target: str, host: PluginHost) -> Provided:
+    try:
+        return host.find("policy", f"py:{target}")
+    except UsageError as error:
+        module = target.partition(":")[0]
+        raise CheckpointError(
+            f"{path}: {error.message}",
+            remedy=f"put the folder where {module} lies on Python's path, as in training: PYTHONPATH=FOLDER puffer ...",
         ) from error
 
 

@@ -165,7 +165,7 @@ class TestUnpackaged:
 
     @pytest.mark.parametrize("attribute", ["_", "_1", "_9x"])
     def test_a_name_without_letters_in_front_still_works(self, site: Any, attribute: str) -> None:
-        assert site.discover().find("policy", f"py:m:{attribute}").spec.name in {"policy", "x"}
+        assert site.discover().find("env", f"py:m:{attribute}").spec.name in {"env", "x"}
 
     @pytest.mark.parametrize("name", ["py:", "py:module", "py:module:", "py:a-b:C", "py:a:b:c"])
     def test_a_malformed_one_is_told_the_form(self, site: Any, name: str) -> None:
@@ -177,6 +177,16 @@ class TestUnpackaged:
         (site.path / "outside.py").write_text("class Mine: pass")
         host = site.discover()
         assert host.load(host.find("env", "py:outside:Mine")).__name__ == "Mine"
+
+    def test_a_policys_class_says_itself_what_it_runs_on_and_what_its_options_are(self, site: Any) -> None:
+        (site.path / "declaring.py").write_text("class Mine:\n backends = {'torch'}\n class Config: pass")
+        spec = site.discover().find("policy", "py:declaring:Mine").spec
+        assert (spec.backends, spec.config) == ({"torch"}, "declaring:Mine.Config")
+
+    def test_a_policys_class_need_not_say_anything(self, site: Any) -> None:
+        (site.path / "silent.py").write_text("class Mine: pass")
+        spec = site.discover().find("policy", "py:silent:Mine").spec
+        assert (spec.backends, spec.config) == (frozenset(), "")
 
     def test_one_that_cannot_be_imported_says_how_imports_work(self, site: Any) -> None:
         host = site.discover()

@@ -54,7 +54,10 @@ class Policy(Protocol):
     """Names of the inputs that `apply` reads. Action masks reach the action distribution without being named here."""
 
     def init(self, rng: np.random.Generator) -> Params:
-        """Fresh parameters as float32 NumPy arrays. The same generator state gives the same weights on every engine."""
+        """Fresh parameters as NumPy arrays, float32 but for `stats.` entries that count.
+
+        The same generator state gives the same weights on every engine.
+        """
         ...
 
     def initial_carry(self, rows: int) -> Tree:

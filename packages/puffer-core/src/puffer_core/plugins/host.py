@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 from puffer_core.errors import PluginError, PufferError, UsageError, did_you_mean
@@ -181,7 +182,7 @@ def _sounds_like(record: PluginRecord, name: str) -> bool:
 
 
 def _unpackaged(kind: str, name: str) -> Provided:
-    """Wrap `py:module:Attribute` in the Spec of its kind; it is imported when it is used."""
+    """Wrap `py:module:Attribute` in the Spec of its kind; but for policies, it is imported when it is used."""
     target = name.removeprefix("py:")
     words = "".join(character if character.isalnum() else " " for character in target.rpartition(":")[2].lower())
     label = "-".join(words.split()).lstrip("0123456789-") or kind
@@ -189,11 +190,20 @@ def _unpackaged(kind: str, name: str) -> Provided:
         _, spec = KINDS[kind]
         # Whether an unpackaged trainer differentiates shows when it runs.
         unknown: dict[str, Any] = {"gradients": False} if kind == "trainer" else {}
-        return Provided(spec(name=label, summary=name, target=target, **unknown), "", "")
+        provided = Provided(spec(name=label, summary=name, target=target, **unknown), "", "")
     except ValueError as error:
         raise UsageError(
             f"{kind} {name!r}: {error}", remedy="Write py:module:Attribute, as in py:my_package:Mine."
         ) from error
+    return _declared(provided) if kind == "policy" else provided
+
+
+def _declared(provided: Provided) -> Provided:
+    """With what a class that no plugin registers says itself: `backends`, and `Config`, the model of its options."""
+    target = _import(provided, provided.spec.target)
+    config = f"{provided.spec.target}.Config" if hasattr(target, "Config") else ""
+    backends = frozenset(getattr(target, "backends", ()))
+    return replace(provided, spec=replace(provided.spec, backends=backends, config=config))
 
 
 def _import(provided: Provided, target: str) -> Any:

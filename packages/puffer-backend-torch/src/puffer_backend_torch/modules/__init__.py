@@ -1,0 +1,1 @@
+"""Policies that are a `torch.nn.Module` of the user's own."""
