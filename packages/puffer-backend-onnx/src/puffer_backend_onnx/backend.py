@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from puffer_backend_onnx.config import OnnxConfig
+from puffer_backend_onnx.export import export
 from puffer_backend_onnx.graph import build_model, open_session
+from puffer_backend_onnx.model import open_model
 from puffer_backend_onnx.node import Node
 from puffer_backend_onnx.noise import Noise
 from puffer_backend_onnx.ops import OnnxOps
 from puffer_core.arrays import Tree, named_leaves, replace_leaves
+from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.ops import Ops
+from puffer_core.contracts.policy import Agent
 from puffer_core.numpy_backend import NumpyBackend
 
 _GIVEN, _FOUND = "given", "found"
@@ -53,6 +58,16 @@ class OnnxBackend(NumpyBackend):
             return programs[key](dict(given))
 
         return call
+
+    def export(
+        self, agent: Agent, path: Path, *, reference: Backend, action_mask: bool, words: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """See `puffer_backend_onnx.export.export`."""
+        return export(agent, path, self.options, reference=reference, action_mask=action_mask, words=words)
+
+    def open(self, path: Path) -> tuple[Agent, Backend]:
+        """See `puffer_backend_onnx.model.open_model`."""
+        return open_model(path, self.options.threads)
 
     def describe(self) -> dict[str, Any]:
         """What decides speed and rounding here."""
