@@ -230,20 +230,25 @@ def test_rows_that_do_not_count_change_no_bit_of_what_is_learned(backend: TorchB
         map_tree(np.testing.assert_array_equal, got, wanted)
 
 
+TRAIN = """
+import json, puffer_core
+options = {"learning_rate": 1e-2, "gamma": 0.5, "horizon": 16, "total_steps": 12000, "vector": {"mode": "serial"}}
+run = puffer_core.train("ppo", env="py:levers:Levers", run="run", quiet=True, **options)
+evaluation = puffer_core.evaluate(run, episodes=100)
+print(json.dumps({"mean_return": evaluation.mean_return, "mean_length": evaluation.mean_length}))
+"""
+
+
 @pytest.mark.learning
 @pytest.mark.smoke
 def test_a_choice_and_an_amount_are_learned_together(tmp_path: Path) -> None:
     """At least 3.7 of 4 a greedy episode; the right lever with no idea of the amount earns 2.4."""
 
-    def puffer(*arguments: str) -> str:
-        command = [sys.executable, "-m", "puffer_core", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    options = ["--learning-rate", "1e-2", "--gamma", "0.5", "--horizon", "16", "--vector.mode", "serial"]
-    puffer("train", "ppo", "py:levers:Levers", "--total-steps", "20000", "--run", "run", "--quiet", *options)
-    evaluation = json.loads(puffer("eval", "run", "--episodes", "100", "--json"))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    evaluation = json.loads(done.stdout)
     assert evaluation["mean_return"] >= 3.7
     assert evaluation["mean_length"] == 4.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from contextlib import closing
@@ -38,43 +39,32 @@ def host() -> PluginHost:
     return PluginHost.discover()
 
 
-PROBE = [
-    "--horizon",
-    "16",
-    "--learning-rate",
-    "1e-2",
-    "--gamma",
-    "0.9",
-    "--vector.num-envs",
-    "16",
-    "--total-steps",
-    "15000",
-]
+PROBES = {
+    "constant": ("probe-constant-reward", 1),
+    "observed": ("probe-observation-reward", 1),
+    "paid": ("probe-action-reward", 1),
+    "paid, batches": ("probe-action-reward", 2),
+}
+TRAIN = """
+import json, sys
+import puffer_core
+for name, (env, batches) in json.loads(sys.argv[1]).items():
+    options = {"horizon": 16, "learning_rate": 1e-2, "gamma": 0.9, "total_steps": 5000}
+    vector = {"num_envs": 16, "batches": batches}
+    puffer_core.train("ppo", env=env, run=name, quiet=True, vector=vector, **options)
+"""
 
 
-@pytest.fixture
-def learn(tmp_path):
-    """Train on a probe env in a process of its own, as users do; gives the run's policy and its mean return."""
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """Train on every probe env, in one process without the checks of tests; gives a run's policy and mean return."""
+    runs = tmp_path_factory.mktemp("probes")
+    subprocess.run([sys.executable, "-c", TRAIN, json.dumps(PROBES)], check=True, capture_output=True, cwd=runs)
 
-    def learn(env: str, *options: str):
-        run = tmp_path / "run"
-        command = [
-            sys.executable,
-            "-m",
-            "puffer_core",
-            "train",
-            "ppo",
-            env,
-            *PROBE,
-            "--run",
-            str(run),
-            "--quiet",
-            *options,
-        ]
-        subprocess.run(command, check=True, capture_output=True)
-        return puffer_core.load_policy(run), puffer_core.evaluate(run, episodes=100).mean_return
+    def found(name: str):
+        return puffer_core.load_policy(runs / name), puffer_core.evaluate(runs / name, episodes=100).mean_return
 
-    return learn
+    return found
 
 
 def value_of(policy, observation: float) -> float:
@@ -87,25 +77,25 @@ def value_of(policy, observation: float) -> float:
 
 @pytest.mark.smoke
 @pytest.mark.learning
-def test_a_constant_reward_is_its_value(learn):
-    policy, mean_return = learn("probe-constant-reward")
+def test_a_constant_reward_is_its_value(learned):
+    policy, mean_return = learned("constant")
     assert mean_return == 1.0
     assert value_of(policy, 0.0) == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.smoke
 @pytest.mark.learning
-def test_a_reward_that_depends_on_the_observation_is_its_value(learn):
-    policy, _ = learn("probe-observation-reward")
+def test_a_reward_that_depends_on_the_observation_is_its_value(learned):
+    policy, _ = learned("observed")
     assert value_of(policy, 1.0) == pytest.approx(1.0, abs=0.05)
     assert value_of(policy, -1.0) == pytest.approx(-1.0, abs=0.05)
 
 
 @pytest.mark.smoke
 @pytest.mark.learning
-@pytest.mark.parametrize("batches", ["1", "2"])
-def test_the_action_that_pays_is_taken(learn, batches):
-    _, mean_return = learn("probe-action-reward", "--vector.batches", batches)
+@pytest.mark.parametrize("name", ["paid", "paid, batches"])
+def test_the_action_that_pays_is_taken(learned, name):
+    _, mean_return = learned(name)
     assert mean_return == 1.0
 
 
