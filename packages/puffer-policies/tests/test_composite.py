@@ -141,15 +141,6 @@ def test_gradients_reach_every_parameter(config):
         assert (gradient != 0.0).any(), name
 
 
-@pytest.mark.parametrize("config", EVERY, ids=name_of)
-def test_acting_on_numpy_equals_acting_on_torch(config):
-    policy = build(config)
-    params, observation = policy.init(np.random.default_rng(0)), observe(NESTED, steps=1)
-    reset, carry = np.zeros((1, ROWS), bool), policy.initial_carry(ROWS)
-    results = [run(make(), policy, params, observation, carry, reset) for make in (numpy_backend, torch_backend)]
-    map_tree(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), *results)
-
-
 @pytest.mark.parametrize("encoder", ["small", "impala", "vector"])
 def test_pixels_are_scaled_inside(encoder):
     config = CnnConfig(encoder=encoder, layer_sizes=(4,))

@@ -42,27 +42,6 @@ def test_mingru_is_its_definition(depth):
     np.testing.assert_allclose(after, states, rtol=0, atol=1e-12)
 
 
-def test_mingru_unrolls_on_torch_as_it_does_on_numpy():
-    pytest.importorskip("puffer_backend_torch")
-    import torch
-
-    from puffer_backend_torch.ops import TorchOps
-
-    core = MinGruCore(INPUTS, HIDDEN, depth=2)
-    params, x, carry, reset = given(core)
-    expected = core.apply(numpy_ops, params, x, carry, reset)
-    tensors = {name: torch.from_numpy(value) for name, value in params.items()}
-    y, after = core.apply(
-        TorchOps(torch.device("cpu")),
-        tensors,
-        torch.from_numpy(x),
-        tuple(map(torch.from_numpy, carry)),
-        torch.from_numpy(reset),
-    )
-    np.testing.assert_allclose(y.numpy(), expected[0], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(after[1].numpy(), expected[1][1], rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_cells_are_those_of_torch_nn(kind):
     torch = pytest.importorskip("torch")

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from puffer_core.contracts.ops import Ops
+from puffer_core.errors import PufferError
 from puffer_core.numpy_backend import NumpyBackend, numpy_ops
 from puffer_testing.backend import BackendConformance, _members
 from puffer_testing.backend_cases import CASES, DIFFERENTIABLE, OpCase
-from puffer_testing.backend_ops import assert_close, finite_differences
+from puffer_testing.backend_ops import assert_close, check_gradients, finite_differences
+from puffer_testing.policy_cases import PolicyUse, policy_cases
 
 TESTED_APART = {
     "name", "bool", "uint8", "int32", "int64", "float32", "float64",
@@ -83,7 +85,7 @@ def test_wrong_gradient_is_seen() -> None:
 
     suite, backend = _suite("value_and_grad", value_and_grad)
     with pytest.raises(AssertionError, match="input 0"):
-        suite.test_op_has_the_gradient_of_finite_differences(backend, trains=True, case=_case("tanh"))
+        suite.test_op_has_the_gradient_of_the_reference(backend, trains=True, case=_case("tanh"))
 
 
 def test_finite_differences_find_the_slope_of_a_square() -> None:
@@ -99,3 +101,17 @@ def test_missing_array_is_seen() -> None:
 def test_suite_asks_for_a_name() -> None:
     with pytest.raises(AssertionError, match="sets no `name`"):
         BackendConformance().make()
+
+
+def test_a_large_gradient_is_compared_along_directions() -> None:
+    x = np.linspace(-1.0, 1.0, 400)
+    check_gradients(lambda x: float((x**3).sum()), [x], {0: 3 * x**2})
+    with pytest.raises(AssertionError, match="input 0"):
+        check_gradients(lambda x: float((x**3).sum()), [x], {0: 3.1 * x**2})
+
+
+def test_a_policy_is_not_built_before_it_is_run() -> None:
+    assert policy_cases(PolicyUse("no-such-policy")) == ()
+    (case,) = policy_cases(PolicyUse("py:no_such_module:Policy", id="mine"))
+    with pytest.raises(PufferError, match="no_such_module"):
+        case.draw(np.float64)

@@ -10,8 +10,10 @@ from puffer_testing.checkpointable import CheckpointableConformance
 from puffer_testing.env import EnvConformance
 from puffer_testing.failing_files import Crashed, FailingFiles, Operation
 from puffer_testing.logger import LoggerConformance
+from puffer_testing.parity import ParityConformance
 from puffer_testing.plugin import PluginConformance
 from puffer_testing.policy import PolicyConformance
+from puffer_testing.policy_cases import PolicyUse, policy_cases
 from puffer_testing.trainer import TrainerConformance
 
 __all__ = [
@@ -25,8 +27,11 @@ __all__ = [
     "FailingFiles",
     "LoggerConformance",
     "Operation",
+    "ParityConformance",
     "PluginConformance",
     "PolicyConformance",
+    "PolicyUse",
     "TrainerConformance",
     "chaos_outcome",
+    "policy_cases",
 ]

@@ -22,8 +22,9 @@ from puffer_core.contracts.backend import Backend, OptimizerConfig
 from puffer_core.contracts.ops import Ops
 from puffer_core.errors import UnsupportedError
 from puffer_core.numpy_backend import NumpyBackend, numpy_ops
-from puffer_testing.backend_ops import FLOAT32, FLOAT64, OpsConformance, assert_close
-from puffer_testing.components import build, find
+from puffer_testing.backend_cases import CASES
+from puffer_testing.backend_ops import FLOAT32, FLOAT64, assert_close
+from puffer_testing.parity import ParityConformance
 
 OPTIMIZERS = {
     "adam": OptimizerConfig(name="adam"),
@@ -39,31 +40,10 @@ few_examples = settings(
 )
 
 
-class BackendConformance(OpsConformance):
+class BackendConformance(ParityConformance):
     """Everything that the Backend contract promises. Set `name`, or override `make` and `capabilities`."""
 
-    name = ""
-    """As registered with the plugin host: `mine`, or `mine@distribution`."""
-
-    options: dict[str, Any] = {}
-    """Options of its config model, where the defaults do not fit the test machine."""
-
-    def make(self) -> Backend:
-        """The backend under test; called for every test."""
-        backend: Backend = build("backend", self.name, self.options)
-        return backend
-
-    def capabilities(self) -> frozenset[str]:
-        """What its spec says that it can do beyond the contract."""
-        return find("backend", self.name).spec.capabilities
-
-    @pytest.fixture
-    def backend(self) -> Backend:
-        return self.make()
-
-    @pytest.fixture
-    def trains(self) -> bool:
-        return "train" in self.capabilities()
+    cases = CASES
 
     # --- the contract itself
 
@@ -210,6 +190,21 @@ class BackendConformance(OpsConformance):
     def test_clipping_leaves_zero_gradients(self, backend: Backend) -> None:
         clipped, norm = backend.ops.clip_by_global_norm(backend.to_device({"a": np.zeros(2, np.float32)}), 1.0)
         assert_close(backend.to_numpy({**clipped, "norm": norm}), {"a": np.zeros(2), "norm": 0.0}, FLOAT32)
+
+    def test_gradients_stay_finite_where_numbers_are_extreme(self, backend: Backend, trains: bool) -> None:
+        if not trains:
+            pytest.skip("the engine does not differentiate")
+        ops = backend.ops
+
+        def loss(params: dict[str, Any]) -> tuple[Any, Tree]:
+            x = params["x"]
+            masked = ops.where(x > 0, x, -1e38)
+            parts = (ops.softplus(x), ops.sigmoid(x), ops.silu(x), ops.log_softmax(masked, axis=-1) * 1e-38)
+            return sum(ops.sum(part) for part in parts), ()
+
+        x = np.array([-300.0, -90.0, 0.0, 90.0, 300.0], np.float32)
+        gradient = backend.to_numpy(ops.value_and_grad(loss)(backend.to_device({"x": x}))[1])["x"]
+        assert np.isfinite(gradient).all(), f"gradient {gradient} at {x}"
 
     # --- optimizers
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from puffer_core.arrays import Tree
 from puffer_core.contracts.ops import Ops
-from puffer_core.distributions import action_distribution
+from puffer_core.distributions import action_distribution, to_env
 from puffer_core.layout import Layout
 from puffer_core.normalisers import moments_update, normalise, return_moments, scale_reward
 from puffer_core.returns import discount_and_bootstrap, gae, lambda_returns, vtrace
@@ -41,6 +41,11 @@ class OpCase:
     fn: Callable[..., Tree]
     inputs: tuple[Draw, ...]
     differentiable: bool = True
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there is one to compare: it is differentiable, in a floating-point input at least."""
+        return self.differentiable and any(x.dtype.kind == "f" for x in self.draw(np.float64))
 
     def draw(self, dtype: type[np.floating[Any]]) -> tuple[np.ndarray, ...]:
         """The inputs, the same at every call; floating-point ones in `dtype`."""
@@ -239,25 +244,29 @@ SEQUENCES = [
 ]  # fmt: skip
 
 
-def _distribution(space: gymnasium.Space[Any], *names: str, masked: bool = False) -> Callable[..., tuple[Any, Any]]:
+def _distribution(space: gymnasium.Space[Any], *names: str, masked: bool = False) -> Callable[..., Tree]:
     layout = Layout.of(space)
 
-    def fn(ops: Ops, action: Any, *rest: Any) -> tuple[Any, Any]:
+    def fn(ops: Ops, action: Any, *rest: Any) -> Tree:
         outputs = dict(zip(names, rest, strict=False))
         distribution = action_distribution(ops, layout, outputs, rest[-1] if masked else None)
-        return distribution.log_prob(action), distribution.entropy()
+        mode = distribution.mode()
+        return distribution.log_prob(action), distribution.entropy(), mode, to_env(ops, layout, mode)
 
     return fn
 
 
-def _joint(ops: Ops, gear: Any, speed: Any, logits: Any, mean: Any, log_std: Any, mask: Any) -> tuple[Any, Any]:
-    layout = Layout.of(_spaces.Dict(gear=_spaces.Discrete(3), speed=_spaces.Box(-1, 1, (2,))))
+def _joint(ops: Ops, gear: Any, speed: Any, logits: Any, mean: Any, log_std: Any, mask: Any) -> Tree:
+    layout = Layout.of(_spaces.Dict(gear=_spaces.Discrete(3), speed=_BOX))
     outputs = {"logits.gear": logits, "mean.speed": mean, "log_std.speed": log_std}
     distribution = action_distribution(ops, layout, outputs, mask)
-    return distribution.log_prob({"gear": gear % 2, "speed": speed}), distribution.entropy()
+    mode = distribution.mode()
+    log_prob = distribution.log_prob({"gear": gear % 2, "speed": speed})
+    return log_prob, distribution.entropy(), mode, to_env(ops, layout, mode)
 
 
 _spaces = gymnasium.spaces
+_BOX = _spaces.Box(-1, 3, (2,), np.float64)  # of float32 it would round, which has no gradient
 _MASK = exactly([[[True, True, False], [True, False, False]]], np.bool_)
 _MOMENTS = (normal(3), positive(3), exactly(12.0))
 
@@ -294,8 +303,7 @@ CORE = [
     built("bernoulli", _distribution(_spaces.MultiBinary(3), "logits"), integers(2, 4, 3), normal(4, 3)),
     built("joint", _joint, integers(3, 4), normal(4, 2), normal(4, 3), normal(4, 2), normal(4, 2),
           exactly([[True, True, False]] * 4, np.bool_)),
-    built("gaussian", _distribution(_spaces.Box(-1, 1, (2,)), "mean", "log_std"), normal(4, 2), normal(4, 2),
-          normal(4, 2)),
+    built("gaussian", _distribution(_BOX, "mean", "log_std"), normal(4, 2), normal(4, 2), normal(4, 2)),
     built("moments_update", _observed, *_MOMENTS, normal(4, 2, 3), share(4, 2), differentiable=False),
     built("return_moments", _rewarded, normal(), positive(), exactly(5.0), normal(2), normal(6, 2), flags(6, 2),
           differentiable=False),
@@ -304,7 +312,5 @@ CORE = [
 CASES: tuple[OpCase, ...] = (*MAKING, *ELEMENTWISE, *AXES, *SHAPES, *NETWORKS, *SEQUENCES, *CORE)
 """All cases, ids unique."""
 
-DIFFERENTIABLE: tuple[OpCase, ...] = tuple(
-    case for case in CASES if case.differentiable and any(x.dtype.kind == "f" for x in case.draw(np.float64))
-)
+DIFFERENTIABLE: tuple[OpCase, ...] = tuple(case for case in CASES if case.has_gradient)
 """Those whose gradient is compared with finite differences."""
