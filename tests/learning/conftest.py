@@ -1,6 +1,7 @@
 """What learning tests share: training as users run it, judged by evaluation, and the table of figures.
 
-With `LEARNING_TABLE` set, the figures of this run replace those of the same tests in that JSON file.
+With `LEARNING_TABLE` set, the figures of this run replace those of the same tests in that JSON file, and each run is as
+long as its test says. Without it a run ends as soon as it evaluates to what it must reach, and a bit more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from puffer_testing.playing import Player
 
 Learn = Callable[..., float]
 ROOT = Path(__file__).parents[2]
+STOPPING = ("--eval-every", "10000", "--eval-episodes", "50")
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,10 @@ def _key(row: dict[str, Any]) -> tuple[str, str, int]:
 
 @pytest.fixture
 def learn(tmp_path: Path, table: list[dict[str, Any]]) -> Learn:
-    """Train in a process of its own, then evaluate in another; gives the mean return of an episode."""
+    """Train in a process of its own, then evaluate in another; gives the mean return of an episode.
+
+    `enough` is a mean return of 50 episodes at which training may end early, where no table is made.
+    """
 
     def puffer(*arguments: str) -> str:
         command = [sys.executable, "-m", "puffer_core", *arguments]
@@ -55,9 +60,16 @@ def learn(tmp_path: Path, table: list[dict[str, Any]]) -> Learn:
         return done.stdout
 
     def mean_return(
-        env: str, seed: int, *options: str, episodes: int = 100, sample: bool = False, **also: Any
+        env: str,
+        seed: int,
+        *options: str,
+        episodes: int = 100,
+        sample: bool = False,
+        enough: float | None = None,
+        **also: Any,
     ) -> float:
-        puffer("train", "ppo", env, "--seed", str(seed), "--run", "run", "--quiet", *options)
+        short = [] if enough is None or "LEARNING_TABLE" in os.environ else [*STOPPING, "--target-return", str(enough)]
+        puffer("train", "ppo", env, "--seed", str(seed), "--run", "run", "--quiet", *options, *short)
         judged = ("eval", "run", "--episodes", str(episodes), "--json", *(["--sample"] if sample else []))
         evaluation = json.loads(puffer(*judged))
         steps = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
