@@ -1,7 +1,8 @@
-"""Optax's rules against torch's own, in float64; state that goes from one engine to the other."""
+"""Rules against torch's and Optax's own, in float64; state that goes from one engine to the other."""
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from puffer_backend_jax.backend import JaxBackend
@@ -54,3 +55,27 @@ def test_nothing_to_learn_changes_nothing(backend, name):
     optimizer = backend.optimizer(OptimizerConfig(name=name))
     params = backend.to_device({"stats.count": np.ones((), np.float32)})
     assert optimizer.apply(params, {}, optimizer.init(params), 0.1)[0] == params
+
+
+@pytest.mark.parametrize(
+    ("config", "reference"),
+    [
+        (OptimizerConfig(epsilon=1e-5), optax.adam(0.01, eps=1e-5)),
+        (OptimizerConfig(name="adamw", weight_decay=0.1), optax.adamw(0.01, weight_decay=0.1)),
+        (OptimizerConfig(name="sgd", momentum=0.9), optax.sgd(0.01, momentum=0.9)),
+    ],
+    ids=["adam", "adamw", "momentum"],
+)
+def test_steps_as_optax_does(backend, config, reference):
+    ours, gradient = backend.optimizer(config), {"w": np.linspace(-1, 1, 12).reshape(4, 3)}
+    step = backend.compile(lambda ops, *given: ours.apply(*given))
+    params = backend.to_device({"w": np.ones((4, 3))})
+    state = ours.init(params)
+    with jax.enable_x64(new_val=True):
+        expected = {"w": jax.numpy.ones((4, 3))}
+        theirs = reference.init(expected)
+        for _ in range(20):
+            params, state = step(params, gradient, state, 0.01)
+            moved, theirs = reference.update(gradient, theirs, expected)
+            expected = optax.apply_updates(expected, moved)
+    np.testing.assert_allclose(backend.to_numpy(params["w"]), expected["w"], rtol=0, atol=1e-12)

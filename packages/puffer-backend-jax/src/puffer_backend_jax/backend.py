@@ -14,28 +14,28 @@ import numpy as np
 
 from puffer_backend_jax.cache import compiling
 from puffer_backend_jax.config import JaxConfig
+from puffer_backend_jax.devices import find_devices, placement
 from puffer_backend_jax.lending import Lender
 from puffer_backend_jax.ops import JaxOps
 from puffer_backend_jax.optimizers import Adam, Sgd
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig, OptimizerState
 from puffer_core.contracts.ops import Ops
-from puffer_core.errors import UsageError
 
 _call: ContextVar[ExitStack] = ContextVar("the compiled function's call that is under way")
 
 
 class JaxBackend:
-    """JAX on one device.
+    """JAX on one device, or on several that share minibatches out.
 
     Whatever happens here happens under `jax.enable_x64`, so that arrays keep the dtypes that they come with, in this
     thread and until the call returns: other users of JAX in the process don't notice.
 
     Args:
-        config: device, and whether compiled programs are kept for the next run.
+        config: devices, and whether compiled programs are kept for the next run.
 
     Raises:
-        UsageError: a device that this machine, or this build of JAX, does not have.
+        UsageError: devices that this machine, or this build of JAX, does not have.
 
     Example:
         >>> backend = JaxBackend(JaxConfig(device="cpu"))
@@ -51,18 +51,19 @@ class JaxBackend:
 
     def __init__(self, config: JaxConfig | None = None) -> None:
         self.config = config or JaxConfig()
-        self._device = _find_device(self.config.device)
+        mesh = find_devices(self.config.device, self.config.devices)
+        self._device: jax.Device = mesh.devices[0]
+        self._placement = placement(mesh)
         self.on_host = self._device.platform == "cpu"
         self.device = "cpu" if self.on_host and self._device.id == 0 else str(self._device)
-        table: Any = JaxOps(parallel=not self.on_host)
+        table: Any = JaxOps(parallel=not self.on_host, mesh=mesh)
         self.ops: Ops = table
-        self._copied = self.compile(lambda _, arrays: jax.tree.map(jnp.copy, arrays))
         self._lender = Lender()
 
     def to_device(self, tree: Tree) -> Tree:
         """NumPy arrays as JAX's: on the CPU the same memory, where it begins on 64 bytes and has no gaps."""
         with self._scope():
-            return jax.device_put(map_tree(_taken, tree), self._device, may_alias=True)
+            return jax.device_put(map_tree(_taken, tree), self._placement, may_alias=True)
 
     def take_back(self, tree: Tree) -> None:
         """Wait until nothing reads the memory of these arrays; on the CPU, where NumPy has it too, delete them."""
@@ -79,13 +80,14 @@ class JaxBackend:
 
     def copy(self, tree: Tree) -> Tree:
         """Arrays in memory of their own."""
-        return self._copied(tree)
+        with self._scope():
+            return jax.device_put(tree, self._placement, may_alias=False)
 
     def rng(self, seed: int) -> jax.Array:
         """A key of `jax.random`, from all 64 bits of the seed."""
         words = np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
         with self._scope():
-            key: jax.Array = jax.random.wrap_key_data(jax.device_put(words, self._device), impl="threefry2x32")
+            key: jax.Array = jax.random.wrap_key_data(jax.device_put(words, self._placement), impl="threefry2x32")
             return key
 
     def compile(self, fn: Callable[..., Tree], *, consumes: tuple[int, ...] = (), rows: int = 0) -> Callable[..., Tree]:
@@ -98,7 +100,8 @@ class JaxBackend:
             _call.get().enter_context(compiling(cached=cached))
             return fn(self.ops, *arguments)
 
-        program = jax.jit(traced, donate_argnums=consumes)
+        several = self.config.devices > 1
+        program = jax.jit(traced, donate_argnums=consumes, out_shardings=self._placement if several else None)
 
         def call(*arguments: Any) -> Tree:
             with self._scope(), ExitStack() as stack:
@@ -115,7 +118,7 @@ class JaxBackend:
         return call
 
     def optimizer(self, config: OptimizerConfig) -> Optimizer:
-        """Adam, AdamW or SGD of Optax."""
+        """Adam, AdamW or SGD."""
         return _OnDevice(self, Sgd(config) if config.name == "sgd" else Adam(config))
 
     def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
@@ -129,6 +132,7 @@ class JaxBackend:
             "engine": "jax",
             "version": jax.__version__,
             "device": self.device,
+            "devices": self.config.devices,
             "kind": self._device.device_kind,
             "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             "deterministic": self.on_host or "--xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", ""),
@@ -141,7 +145,7 @@ class JaxBackend:
 
 
 class _OnDevice:
-    """A rule of Optax, where the backend's arrays are."""
+    """A rule, where the backend's arrays are."""
 
     def __init__(self, backend: JaxBackend, rule: Adam | Sgd) -> None:
         self._backend, self._rule = backend, rule
@@ -164,18 +168,3 @@ def _taken(x: Any) -> Any:
     if isinstance(x, jax.Array | np.ndarray):
         return x
     return jnp.from_dlpack(x) if hasattr(x, "__dlpack__") and not isinstance(x, np.generic) else np.asarray(x)
-
-
-def _find_device(name: str) -> jax.Device:
-    if name == "auto":
-        return jax.devices()[0]
-    platform, _, number = name.partition(":")
-    try:
-        return jax.devices(platform)[int(number or 0)]
-    except (RuntimeError, IndexError) as error:
-        known = sorted({"cpu", *(str(device) for device in jax.devices() if device.platform != "cpu")})
-        raise UsageError(
-            f"backend jax: device is {name!r}, but this machine has {', '.join(known)} (jax {jax.__version__})",
-            remedy="choose one of these with --backend.device, or install the build of JAX for your device: "
-            'pip install "jax[cuda13]" for NVIDIA',
-        ) from error

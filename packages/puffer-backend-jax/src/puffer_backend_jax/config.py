@@ -20,6 +20,8 @@ class JaxConfig(BaseModel):
 
     device: Annotated[str, Field(pattern=r"^(auto|(cpu|gpu|cuda|rocm|tpu)(:\d+)?)$")] = "auto"
     """Where arrays live: `cpu`, `gpu`, `cuda:N`, `tpu`. `auto`: what JAX prefers, an accelerator if there is one."""
+    devices: Annotated[int, Field(ge=1)] = 1
+    """So many devices, from `device` on, share each minibatch out among them; parameters are on every one."""
     cache: bool = True
     """Keep compiled programs in the user's cache directory (`$XDG_CACHE_HOME/puffer/jax`), so that the next run starts
     sooner. A directory that JAX was told of (`JAX_COMPILATION_CACHE_DIR`) is used in its place."""

@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Integer
 _MASKED = -1e30
 """A score that no softmax sees; finite, so that a row without any allowed key has a gradient."""
 
+_FEW_COLUMNS = 8
+
 
 def linear(
     x: Float[Array, "*lead in"], weight: Float[Array, "in out"], bias: Float[Array, " out"] | None = None, /
@@ -22,8 +24,27 @@ def linear(
 
     XLA's gradient of the weight over several leading axes takes 2.5 times as long on a CPU.
     """
-    y = x.reshape(-1, x.shape[-1]) @ weight
+    y = _product(x.reshape(-1, x.shape[-1]), weight)
     return (y if bias is None else y + bias).reshape(*x.shape[:-1], weight.shape[-1])
+
+
+@jax.custom_vjp
+def _product(x: Array, weight: Array) -> Array:
+    return x @ weight
+
+
+def _product_and_inputs(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ weight, (x, weight)
+
+
+def _product_gradient(inputs: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    """A head has few columns: turned over first, they multiply ten times as fast on a CPU."""
+    x, weight = inputs
+    turned = lax.optimization_barrier(gradient.T) if weight.shape[1] <= _FEW_COLUMNS else gradient.T
+    return gradient @ weight.T, (turned @ x).T
+
+
+_product.defvjp(_product_and_inputs, _product_gradient)
 
 
 def layer_norm(

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from puffer_backend_jax import gradients, networks, sequences
+from puffer_backend_jax.devices import spread_over
 
+_FEW_ENTRIES = 64
 _FLOAT32, _INT64 = np.dtype(np.float32), np.dtype(np.int64)
 
 
@@ -19,6 +21,7 @@ class JaxOps:
 
     Args:
         parallel: recurrences go in few wide passes, as accelerators want them, and not step by step.
+        mesh: the devices that `spread` shares arrays out over, in one row.
 
     Example:
         >>> ops = JaxOps()
@@ -34,7 +37,8 @@ class JaxOps:
     float32 = _FLOAT32
     float64 = np.dtype(np.float64)
 
-    def __init__(self, *, parallel: Any = False) -> None:
+    def __init__(self, *, parallel: Any = False, mesh: jax.sharding.Mesh | None = None) -> None:
+        self._mesh = mesh
         self.linear_recurrence = sequences.parallel_linear_recurrence if parallel else sequences.linear_recurrence
 
     zeros_like = staticmethod(jnp.zeros_like)
@@ -80,7 +84,6 @@ class JaxOps:
     stack = staticmethod(jnp.stack)
     flip = staticmethod(jnp.flip)
     take = staticmethod(partial(jnp.take, mode="clip"))
-    take_along_axis = staticmethod(partial(jnp.take_along_axis, mode="clip"))
     matmul = staticmethod(jnp.matmul)
 
     relu = staticmethod(jax.nn.relu)
@@ -106,6 +109,21 @@ class JaxOps:
     clip_by_global_norm = staticmethod(gradients.clip_by_global_norm)
 
     permutation = staticmethod(jax.random.permutation)
+
+    def spread(self, x: jax.Array, /, *, axis: int) -> jax.Array:
+        """XLA then computes what follows where the parts are, and joins them where they meet: an all-reduce."""
+        if self._mesh is None or self._mesh.size == 1:
+            return x
+        return spread_over(self._mesh, x, axis)
+
+    @staticmethod
+    def take_along_axis(x: jax.Array, indices: jax.Array, /, *, axis: int) -> jax.Array:
+        """One of few entries is selected, not looked up: XLA's gradient of a lookup writes one number after another."""
+        count = x.shape[axis]
+        if indices.shape[axis] != 1 or count > _FEW_ENTRIES:
+            return jnp.take_along_axis(x, indices, axis, mode="clip")
+        place = jax.lax.broadcasted_iota(indices.dtype, x.shape, axis % x.ndim)
+        return jnp.sum(jnp.where(place == jnp.clip(indices, 0, count - 1), x, 0), axis, x.dtype, keepdims=True)
 
     @staticmethod
     def asarray(x: Any, /, *, dtype: Any = None) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Optax's optimizers as pure rules over flat state by name."""
+"""Optimizers as pure rules over flat state by name, with the numbers of Optax's, which are their tests' reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from puffer_core.arrays import Params, is_trainable
 from puffer_core.contracts.backend import OptimizerConfig, OptimizerState
@@ -27,7 +26,7 @@ class Adam:
     """
 
     def __init__(self, config: OptimizerConfig) -> None:
-        self._moments = optax.scale_by_adam(config.beta1, config.beta2, config.epsilon)
+        self._config = config
         self._decay = config.weight_decay if config.name == "adamw" else 0.0
 
     def init(self, params: Params) -> OptimizerState:
@@ -44,15 +43,21 @@ class Adam:
         """One step."""
         if not gradients:
             return params, state
-        count = jnp.asarray(state["adam.step"])
-        before = optax.ScaleByAdamState(
-            count=count, mu=_named("adam.m", state, gradients), nu=_named("adam.v", state, gradients)
-        )
-        steps, after = self._moments.update(gradients, before)
-        if self._decay:
-            steps = {name: step + self._decay * params[name] for name, step in steps.items()}
-        moved = _flat("adam.m", after.mu) | _flat("adam.v", after.nu)
-        return _descended(params, steps, learning_rate), {**moved, "adam.step": count + 1}
+        config, count = self._config, jnp.asarray(state["adam.step"]) + 1
+        scale = 1.0 - jnp.asarray(config.beta1) ** count, 1.0 - jnp.asarray(config.beta2) ** count
+        moved: Params = {}
+        after: OptimizerState = {"adam.step": count}
+        for name, gradient in gradients.items():
+            weight = params[name]
+            m = config.beta1 * state[f"adam.m/{name}"] + (1.0 - config.beta1) * gradient
+            v = config.beta2 * state[f"adam.v/{name}"] + (1.0 - config.beta2) * jnp.square(gradient)
+            scale_m, scale_v, rate = (jnp.asarray(x, weight.dtype) for x in (*scale, learning_rate))
+            step = (m / scale_m) / (jnp.sqrt(v / scale_v) + config.epsilon)
+            if self._decay:
+                step = step + self._decay * weight
+            moved[name] = weight - rate * step
+            after |= {f"adam.m/{name}": m, f"adam.v/{name}": v}
+        return {**params, **moved}, after
 
 
 class Sgd:
@@ -66,7 +71,7 @@ class Sgd:
     """
 
     def __init__(self, config: OptimizerConfig) -> None:
-        self._momentum = optax.trace(config.momentum) if config.momentum else None
+        self._momentum = config.momentum
 
     def init(self, params: Params) -> OptimizerState:
         """Zero momentum of every trainable parameter."""
@@ -79,26 +84,17 @@ class Sgd:
         if not gradients:
             return params, state
         if self._momentum:
-            before = optax.TraceState(trace=_named("sgd.momentum", state, gradients))
-            gradients, after = self._momentum.update(gradients, before)
-            state = _flat("sgd.momentum", after.trace)
-        return _descended(params, gradients, learning_rate), state
+            gradients = {
+                name: gradient + self._momentum * state[f"sgd.momentum/{name}"] for name, gradient in gradients.items()
+            }
+            state = {f"sgd.momentum/{name}": velocity for name, velocity in gradients.items()}
+        moved = {
+            name: params[name] - jnp.asarray(learning_rate, params[name].dtype) * step
+            for name, step in gradients.items()
+        }
+        return {**params, **moved}, state
 
 
 def _zeros(kind: str, params: Params) -> OptimizerState:
     names = (name for name in sorted(params) if is_trainable(name))
     return {f"{kind}/{name}": np.zeros(params[name].shape, params[name].dtype) for name in names}
-
-
-def _named(kind: str, state: OptimizerState, gradients: Params) -> Params:
-    return {name: state[f"{kind}/{name}"] for name in gradients}
-
-
-def _flat(kind: str, moments: Params) -> OptimizerState:
-    return {f"{kind}/{name}": moment for name, moment in moments.items()}
-
-
-def _descended(params: Params, steps: Params, learning_rate: Any) -> Params:
-    """`learning_rate` is a number or an array of any float dtype; parameters keep theirs."""
-    moved = {name: params[name] - jnp.asarray(learning_rate, params[name].dtype) * step for name, step in steps.items()}
-    return {**params, **moved}

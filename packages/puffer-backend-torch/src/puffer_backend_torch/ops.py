@@ -116,6 +116,11 @@ class TorchOps:
     clip_by_global_norm = staticmethod(gradients.clip_by_global_norm)
 
     @staticmethod
+    def spread(x: torch.Tensor, /, *, axis: int) -> torch.Tensor:
+        del axis  # one process trains on one device
+        return x
+
+    @staticmethod
     def flip(x: torch.Tensor, /, *, axis: int) -> torch.Tensor:
         return torch.flip(x, (axis,))
 

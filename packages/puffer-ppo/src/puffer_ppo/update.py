@@ -114,7 +114,8 @@ def _learn(
 
 
 def _part(ops: Ops, batch: Batch, carry: Tree, index: Array) -> tuple[Batch, Tree]:
-    """The sequences of these indices, with the memory that they begin with."""
+    """The sequences of these indices, with the memory that they begin with; each device takes its share of them."""
+    index = ops.spread(index, axis=0)
     part: Batch = map_tree(lambda x: ops.take(x, index, axis=1), batch)
     return part, map_tree(lambda x: ops.take(x, index, axis=0), carry)
 

@@ -101,6 +101,16 @@ class Ops(Protocol):
         ...
 
     def take_along_axis(self, x: Array, indices: Array, /, *, axis: int) -> Array: ...
+    def spread(self, x: Array, /, *, axis: int) -> Array:
+        """`x`, shared out over the engine's devices along `axis`, and with it what is computed from it.
+
+        No number changes; where there is one device, nothing does.
+
+        Raises:
+            UsageError: the devices cannot share it evenly.
+        """
+        ...
+
     def matmul(self, a: Array, b: Array, /) -> Array: ...
 
     # --- beyond the standard: networks

@@ -130,6 +130,11 @@ def _identity(x: Array, /) -> Array:
     return x
 
 
+def _spread(x: Array, /, *, axis: int) -> Array:
+    del axis  # one device
+    return x
+
+
 def _value_and_grad(_: Callable[..., Any], /) -> NoReturn:
     raise UnsupportedError(
         "the numpy backend computes no gradients: value_and_grad was called on it",
@@ -253,6 +258,7 @@ class NumpyOps:
     while_loop = staticmethod(sequences.while_loop)
 
     stop_gradient = staticmethod(_identity)
+    spread = staticmethod(_spread)
     value_and_grad = staticmethod(_value_and_grad)
     clip_by_global_norm = staticmethod(_clip_by_global_norm)
 

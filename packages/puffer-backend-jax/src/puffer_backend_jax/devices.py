@@ -1,0 +1,69 @@
+"""Which devices there are, and arrays over several of them."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from puffer_core.errors import UsageError
+
+_PARTS = "parts"
+
+
+def find_devices(name: str, count: int) -> Mesh:
+    """`count` devices from the one called `name` on, in a row.
+
+    Args:
+        name: `cpu`, `gpu`, `cuda:1`, `tpu`; `auto` for what JAX prefers.
+        count: how many, >= 1.
+
+    Raises:
+        UsageError: this machine, or this build of JAX, does not have them.
+
+    Example:
+        >>> find_devices("cpu", 1).size
+        1
+
+    """
+    platform, _, number = name.partition(":")
+    try:
+        found = jax.local_devices(backend=None if name == "auto" else platform)[int(number or 0) :]
+    except RuntimeError:
+        found = []
+    if not found:
+        known = sorted({"cpu", *(str(device) for device in jax.local_devices() if device.platform != "cpu")})
+        raise UsageError(
+            f"backend jax: device is {name!r}, but this machine has {', '.join(known)} (jax {jax.__version__})",
+            remedy="choose one of these with --backend.device, or install the build of JAX for your device: "
+            'pip install "jax[cuda13]" for NVIDIA',
+        )
+    if count > len(found):
+        raise UsageError(
+            f"backend jax: devices is {count}, but from {name!r} on there are {len(found)}: "
+            f"{', '.join(map(str, found))} (jax {jax.__version__})",
+            remedy=f"give at most {len(found)} with --backend.devices; a CPU counts as several where XLA_FLAGS holds "
+            f"--xla_force_host_platform_device_count={count}",
+        )
+    return Mesh(np.array(found[:count]), (_PARTS,))
+
+
+def placement(mesh: Mesh) -> jax.Device | NamedSharding:
+    """Where arrays live: on the one device, or as copies on every one."""
+    return mesh.devices[0] if mesh.size == 1 else NamedSharding(mesh, PartitionSpec())
+
+
+def spread_over(mesh: Mesh, x: jax.Array, axis: int) -> jax.Array:
+    """`x` in equal parts along `axis`, one on each device.
+
+    Raises:
+        UsageError: it cannot be cut so.
+    """
+    length, count = x.shape[axis], mesh.size
+    if length % count:
+        near = [number for number in (length - length % count, length - length % count + count) if number]
+        raise UsageError(
+            f"--backend.devices: {count} devices cannot share {length} sequences, the size of a minibatch, evenly",
+            remedy=f"change --minibatches, --horizon or --vector.num-envs so that it has {' or '.join(map(str, near))}",
+        )
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*[None] * axis, _PARTS)))
