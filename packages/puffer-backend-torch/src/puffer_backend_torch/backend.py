@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from puffer_core.arrays import Tree, map_tree  # noqa: E402
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig  # noqa: E402
 from puffer_core.contracts.ops import Ops  # noqa: E402
 from puffer_core.errors import UsageError  # noqa: E402
+from puffer_core.peers import Peers  # noqa: E402
+
+if TYPE_CHECKING:
+    from puffer_backend_torch.group import Group
 
 FEW_ROWS = 1024
 """Below this many rows a second thread costs more than it brings (measured with 2x64 networks)."""
@@ -35,6 +39,7 @@ class TorchBackend:
 
     Raises:
         UsageError: a device that this machine, or this build of torch, does not have.
+        ResourceError: RANK and WORLD_SIZE are set, and the other processes did not come in time.
 
     Example:
         >>> backend = TorchBackend(TorchConfig(device="cpu"))
@@ -45,13 +50,12 @@ class TorchBackend:
     """
 
     name = "torch"
-    rank = 0
-    world_size = 1
 
     def __init__(self, config: TorchConfig | None = None) -> None:
         self.config = config or TorchConfig()
         self._device = _find_device(self.config.device)
         self._all_threads = torch.get_num_threads()
+        self.rank, self.world_size, self._group = _joined(self._device, self.config.peer_timeout)
         self.device = str(self._device)
         self.on_host = self._device.type == "cpu"
         if self.on_host and self.config.keep_freed_memory:
@@ -93,9 +97,8 @@ class TorchBackend:
         return Sgd(config) if config.name == "sgd" else Adam(config)
 
     def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
-        """The tree itself: one process trains."""
-        del op
-        return tree
+        """A tree combined over all ranks, the same bits in each; the tree itself where one process trains."""
+        return tree if self._group is None else self._group.all_reduce(self.ops, tree, op)
 
     def describe(self) -> dict[str, Any]:
         """What decides speed and rounding here."""
@@ -105,6 +108,8 @@ class TorchBackend:
             "build": f"cuda {torch.version.cuda}" if torch.version.cuda else "cpu",
             "mkl": bool(torch._C.has_mkl),
             "device": self.device,
+            "rank": self.rank,
+            "world_size": self.world_size,
             "threads": self._threads(FEW_ROWS),
             "threads_few_rows": self._threads(1),
             "compile": self.config.compile,
@@ -149,6 +154,16 @@ def _deterministic() -> Iterator[None]:
 
 def _to_array(x: Any) -> np.ndarray:
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+
+
+def _joined(device: torch.device, timeout: float) -> tuple[int, int, Group | None]:
+    """Rank, world size and the group of processes; None where this one trains alone."""
+    peers = Peers.launched()
+    if peers is None:
+        return 0, 1, None
+    from puffer_backend_torch.group import Group
+
+    return peers.rank, peers.world_size, Group(peers, device, timeout)
 
 
 def _find_device(name: str) -> torch.device:

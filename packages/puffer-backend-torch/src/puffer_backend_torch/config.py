@@ -26,5 +26,8 @@ class TorchConfig(BaseModel):
     """Compile losses with `torch.compile`: slower to start; pays for large networks on a GPU, hardly on a CPU."""
     deterministic: bool = False
     """Refuse operations whose result varies from call to call. Slower to start; a CPU repeats itself without it."""
+    peer_timeout: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds to wait for the other processes, to come and in every exchange, where several train together (RANK and
+    WORLD_SIZE are set, as `torchrun` does)."""
     keep_freed_memory: bool = True
     """Have the C library keep freed memory for the next array (Linux, CPU). Large minibatches take half the time."""

@@ -73,6 +73,12 @@ class Backend(Protocol):
     rank: int
     """This process among those that train together, 0 where there is one."""
     world_size: int
+    """How many there are.
+
+    A backend joins the others when it is built, where a launcher has set RANK, WORLD_SIZE (more than 1), MASTER_ADDR
+    and MASTER_PORT (`peers.Peers`), and leaves them when the process ends. A group that the program has joined itself
+    is used, and left to the program. NumPy's, which only acts, is alone in every process.
+    """
 
     def to_device(self, tree: Tree) -> Tree:
         """NumPy arrays as the engine's, on its device."""
@@ -110,11 +116,23 @@ class Backend(Protocol):
         ...
 
     def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
-        """Combine a tree over all ranks; the tree itself where there is one rank."""
+        """Combine a tree over all ranks; the tree itself where there is one rank.
+
+        Every rank calls it in the same order, from one thread, with trees of the same names, shapes and dtypes, and
+        gets the same bits. Portable code calls it between compiled functions, not inside one.
+
+        Args:
+            tree: the engine's arrays, floats or (`sum`, `max`) integers; not consumed.
+            op: elementwise.
+
+        Raises:
+            ResourceError: another process ended, or did not answer in time.
+            UnsupportedError: flags, or a mean of integers.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
-        """JSON values for the manifest: engine version, device, threads, whether it is deterministic."""
+        """JSON values for the manifest: engine version, device, rank, world size, threads, determinism."""
         ...
 
 

@@ -86,6 +86,8 @@ class NumpyBackend:
             "version": np.__version__,
             "blas": f"{blas['name']} {blas['version']}",
             "device": self.device,
+            "rank": self.rank,
+            "world_size": self.world_size,
             "threads": _threads(),
             "deterministic": True,
         }
