@@ -1,6 +1,5 @@
 """Every policy as a file: the same numbers as NumPy at every batch, and nothing left of one that cannot be."""
 
-
 import gymnasium
 import numpy as np
 import pytest

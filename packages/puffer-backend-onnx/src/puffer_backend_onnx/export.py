@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import spox
 
 from puffer_backend_onnx.config import OnnxConfig
-from puffer_backend_onnx.graph import build_model, open_session
+from puffer_backend_onnx.graph import RUNTIME_ERRORS, build_model, open_session
 from puffer_backend_onnx.node import Node
 from puffer_backend_onnx.ops import OnnxOps
 from puffer_backend_onnx.step import difference, draws, flat, likeliest, step
@@ -100,7 +99,8 @@ def _model(agent: Agent, opset: int, words: Mapping[str, Any], *, action_mask: b
     model = build_model({**flat(given), **params}, outputs, opset)
     _fix_parameters(model, agent.params)
     _check_rows(model, {name: node.shape for name, node in outputs.items()})
-    onnx.helper.set_model_props(model, {f"puffer.{name}": _text(x) for name, x in _metadata(agent, words).items()})
+    metadata = _metadata(agent, words, sorted(example.keys() - {"carry", "reset"}))
+    onnx.helper.set_model_props(model, {f"puffer.{name}": _text(value) for name, value in metadata.items()})
     model.producer_name = "puffer"
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -130,9 +130,9 @@ def _inlined(model: bytes, ops: OnnxOps, _: Params, inputs: Inputs, carry: Tree,
 
 
 def _fix_parameters(model: onnx.ModelProto, params: Params) -> None:
-    """Parameters as initializers instead of inputs, under their own names."""
+    """Parameters as initializers instead of inputs, under their own names; the inputs that are left sorted by name."""
     graph = model.graph
-    inputs = list(graph.input)
+    inputs = sorted(graph.input, key=lambda value: value.name)
     del graph.input[:]
     for value in inputs:
         if value.name in params:
@@ -160,7 +160,7 @@ def _check_rows(model: onnx.ModelProto, shapes: Mapping[str, tuple[Any, ...]]) -
                 dim.dim_value = known
 
 
-def _metadata(agent: Agent, words: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(agent: Agent, words: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
     policy, interface = agent.policy, agent.policy.interface
     state = {
         name: {"next": f"next_{name}", "shape": list(x.shape[1:]), "dtype": str(x.dtype), "initial": x[0].tolist()}
@@ -171,7 +171,7 @@ def _metadata(agent: Agent, words: Mapping[str, Any]) -> dict[str, Any]:
         "observation_space": interface.observation.to_json(),
         "action_space": interface.action.to_json(),
         "global_state_space": interface.global_state.to_json() if interface.global_state else None,
-        "inputs": sorted(policy.inputs),
+        "inputs": inputs,
         "outputs": sorted(interface.outputs),
         "state": state,
         **words,
@@ -199,7 +199,7 @@ def _compare(agent: Agent, path: Path, config: OnnxConfig, reference: Backend, *
         feeds = {name: x for name, x in flat(given).items() if name in taken}
         try:
             got = dict(zip(names, session.run(names, feeds), strict=True))
-        except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+        except RUNTIME_ERRORS as error:
             raise UnsupportedError(f"its graph does not run with a batch of {rows}: {error}") from error
         expected |= flat({"action": _decided(policy.interface.action, got, given)})
         off = {name: difference(array, expected[name]) for name, array in got.items()}

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 import onnx
 import onnxruntime
 import spox
+from onnxruntime.capi import onnxruntime_pybind11_state as _runtime
 
 from puffer_backend_onnx.node import Node
 from puffer_core.errors import UnsupportedError
+
+RUNTIME_ERRORS = tuple(x for x in vars(_runtime).values() if isinstance(x, type) and issubclass(x, Exception))
+"""What ONNX Runtime raises; its errors have no class in common."""
 
 
 def build_model(inputs: Mapping[str, Node], outputs: Mapping[str, Node], opset: int) -> onnx.ModelProto:
@@ -41,5 +45,5 @@ def open_session(model: bytes | str, threads: int) -> onnxruntime.InferenceSessi
     options.log_severity_level = 3  # it tells of every initializer that it folds
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+    except _runtime.NotImplemented as error:
         raise UnsupportedError(f"ONNX Runtime {onnxruntime.__version__} cannot run the graph: {error}") from error

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from puffer_backend_onnx.export import FORMAT
-from puffer_backend_onnx.graph import open_session
+from puffer_backend_onnx.graph import RUNTIME_ERRORS, open_session
 from puffer_backend_onnx.step import flat
 from puffer_core.arrays import Array, Params, Tree, map_tree
 from puffer_core.contracts.ops import Ops, Rng
@@ -46,7 +46,6 @@ class ModelPolicy:
         self.inputs = frozenset(self.metadata["inputs"])
         self._taken = {value.name for value in self._session.get_inputs()}
         self._names = [value.name for value in self._session.get_outputs()]
-        self.action_mask = "action_mask" in self._taken
         self.env_action: Tree = None
         """What the graph decided at the last step, as the env takes it."""
 
@@ -110,7 +109,7 @@ def open_model(path: Path, threads: int) -> tuple[Agent, ModelBackend]:
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     try:
         return open_session(str(path), threads)
-    except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+    except RUNTIME_ERRORS as error:
         raise CheckpointError(f"{path}: ONNX Runtime cannot read it: {str(error).strip()}", remedy=_REMEDY) from error
 
 

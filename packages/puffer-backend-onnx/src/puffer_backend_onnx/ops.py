@@ -276,7 +276,7 @@ BUILD: dict[str, Build] = {
     "log_softmax": lambda ops, x, axis: ops.op.log_softmax(x.var, axis=axis),
     "one_hot": _one_hot,
     "stop_gradient": lambda _, x: x,
-    "spread": lambda _, x, axis: x,
+    "spread": lambda _, x, **__: x,
     "value_and_grad": _value_and_grad,
     "clip_by_global_norm": _clip_by_global_norm,
     "split": lambda _, rng, count: rng.split(count),

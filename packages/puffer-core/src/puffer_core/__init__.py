@@ -31,7 +31,7 @@ from puffer_core.specs import (
 )
 
 if TYPE_CHECKING:
-    from puffer_core.api import Run, evaluate, load_policy, resume, train
+    from puffer_core.api import Run, evaluate, export, load_policy, resume, train
     from puffer_core.contracts.backend import Backend
     from puffer_core.contracts.checkpointable import Checkpointable
     from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
@@ -62,6 +62,7 @@ _LAZY = {
     "VectorEnv": "puffer_core.contracts.env",
     "VectorEnvSpec": "puffer_core.contracts.env",
     "evaluate": "puffer_core.api",
+    "export": "puffer_core.api",
     "load_policy": "puffer_core.api",
     "resume": "puffer_core.api",
     "train": "puffer_core.api",
@@ -102,6 +103,7 @@ __all__ = [
     "VectorEnv",
     "VectorEnvSpec",
     "evaluate",
+    "export",
     "hookimpl",
     "load_policy",
     "resume",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.env import VectorEnv
@@ -13,6 +16,7 @@ from puffer_core.contracts.policy import Agent
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.evaluation import evaluate as play
+from puffer_core.exporting import Exported, Exporter, check_fits, find_exporter, is_file, open_file, write
 from puffer_core.guests import working_directory_kept
 from puffer_core.loaded_policy import LoadedPolicy, load_agent
 from puffer_core.locating import locate
@@ -24,7 +28,7 @@ from puffer_core.run.display import Display
 from puffer_core.seeding import Streams
 from puffer_core.specs import PolicySpec
 
-__all__ = ["Evaluation", "LoadedPolicy", "Run", "evaluate", "load_policy", "resume", "train"]
+__all__ = ["Evaluation", "Exported", "LoadedPolicy", "Run", "evaluate", "export", "load_policy", "resume", "train"]
 
 
 def train(
@@ -131,22 +135,26 @@ def evaluate(
     deterministic: bool = True,
     checkpoint: str | int = "last",
     video: str | Path | None = None,
+    env: str | None = None,
+    env_options: Mapping[str, Any] | None = None,
     host: PluginHost | None = None,
 ) -> Evaluation:
     """Play whole episodes with a trained policy, in envs of their own.
 
     Args:
-        run: the run, its directory, or the directory of one of its checkpoints.
+        run: the run, its directory, the directory of one of its checkpoints, or a file that `export` wrote.
         episodes: how many, >= 1.
         seed: of envs and sampling, 0..2**63-1; where None, the seed of the run's own evaluations, which depends
             on the run's seed alone.
         deterministic: take the mode of the policy's distribution instead of sampling.
         checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
         video: a file (.mp4 or .gif) for a film of the first episode of environment 0; `film_path` gives a name for it.
+        env: id of the env to play a file in; a run names its own.
+        env_options: of that env.
         host: the plugins; discovered where None.
 
     Raises:
-        CheckpointError: not a run, or nothing sound to load in it.
+        CheckpointError: not a run, or nothing sound to load in it; a file that is damaged, or for another env.
         EnvError: the env cannot be made.
         UsageError: the film cannot be made, and what to install; `checkpoint` is none of these.
 
@@ -157,6 +165,11 @@ def evaluate(
         name a directory that `puffer train` made, such as one of those under runs/
     """
     host = host or PluginHost.discover()
+    if is_file(run):
+        file, name = Path(str(run)), str(env or "")
+        return _evaluate_file(file, name, dict(env_options or {}), host, video, episodes, seed or 0, deterministic)
+    if env is not None:
+        raise UsageError(f"env: got {env!r} for the run {run}, which has its own", remedy="leave it out")
     found, path = locate(run, checkpoint)
     agent, backend = _load(found, path, host)
     if seed is None:
@@ -164,9 +177,77 @@ def evaluate(
     options = dict(_option(found, "env"))
     vector = resized(VectorConfig.model_validate(_option(found, "vector")), min(episodes, EVALUATION_ROWS))
     provided = host.find_env(_option(found, "source"))
-    with working_directory_kept(), _stage(host, provided, options, vector, video) as env:
-        played = play(agent, backend, env, episodes=episodes, seed=seed, deterministic=deterministic)
+    with working_directory_kept(), _stage(host, provided, options, vector, video) as stage:
+        played = play(agent, backend, stage, episodes=episodes, seed=seed, deterministic=deterministic)
     return replace(played, checkpoint=path)
+
+
+def _evaluate_file(
+    file: Path,
+    env: str,
+    options: dict[str, Any],
+    host: PluginHost,
+    video: str | Path | None,
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+) -> Evaluation:
+    if not env:
+        raise UsageError(f"{file}: got no env to play it in, expected the id of one", remedy="add --env ID")
+    agent, backend = open_file(host, file)
+    vector = VectorConfig(num_envs=min(episodes, EVALUATION_ROWS))
+    with working_directory_kept(), _stage(host, host.find_env(env), options, vector, video) as stage:
+        check_fits(file, agent, stage.spec)
+        return play(agent, backend, stage, episodes=episodes, seed=seed, deterministic=deterministic)
+
+
+def export(
+    run: Run | str | Path,
+    *,
+    format: str = "onnx",
+    output: str | Path | None = None,
+    checkpoint: str | int = "last",
+    host: PluginHost | None = None,
+    **options: Any,
+) -> Exported:
+    """Write what a run learned as a file that plays without Puffer. The same as `puffer export`.
+
+    Args:
+        run: the run, its directory, or the directory of one of its checkpoints.
+        format: name of a backend with the capability `export`.
+        output: the file; `exports/CHECKPOINT.FORMAT` in the run's directory where None. An older one is replaced.
+        checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
+        host: the plugins; discovered where None.
+        options: of the backend, such as `opset=20`.
+
+    Raises:
+        CheckpointError: not a run, or nothing sound to load in it.
+        UnsupportedError: the policy cannot be exported; names the op and the backends that it runs on. No file is left.
+        UsageError: no such format, an option that is not valid, or how to install what is missing.
+
+    Example:
+        >>> export("runs/none")
+        Traceback (most recent call last):
+        puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
+        name a directory that `puffer train` made, such as one of those under runs/
+    """
+    host = host or PluginHost.discover()
+    found, path = locate(run, checkpoint)
+    provided = find_exporter(host, format)
+    exporter: Exporter = host.load(provided)(_options(host, provided, options))
+    agent, policy, manifest = load_agent(path, host)
+    file = Path(output) if output else found.directory / "exports" / f"{path.name}.{provided.spec.name}"
+    reference, words = _backend(found, policy, host), {"env": _option(found, "source")}
+    return write(host, exporter, provided, agent, policy, manifest, path, file, reference=reference, words=words)
+
+
+def _options(host: PluginHost, provided: Provided, options: dict[str, Any]) -> Any:
+    model = host.load_config(provided)
+    try:
+        return model(**options) if model else options
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{provided.label}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _stage(

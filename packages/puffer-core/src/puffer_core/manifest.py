@@ -60,7 +60,7 @@ class PolicyEntry(_Model):
     global_state: dict[str, Any] | None
     """Space of the env's global state, null where it has none."""
     inputs: list[str]
-    """Names of the inputs it reads."""
+    """Names of the inputs it reads, `action_mask` among them where the env gives masks."""
     outputs: list[str]
     """Outputs that the trainer asked for."""
     carry: dict[str, dict[str, Any]]

@@ -1,9 +1,11 @@
-"""`puffer eval RUN`."""
+"""`puffer eval RUN`, and `puffer eval FILE --env ID`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from puffer_core.cli.output import print_json, table_lines
 from puffer_core.cli.parser import Parser
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 _SEEDS = 2**63
 
 
+class EnvOnly(BaseModel):
+    """No options beside the env's."""
+
+
 def run_eval(argv: list[str], host: PluginHost) -> int:
     """Run the command. `argv` is what stands after `puffer eval`.
 
@@ -25,6 +31,7 @@ def run_eval(argv: list[str], host: PluginHost) -> int:
     Raises:
         PufferError: as `puffer_core.evaluate` does.
     """
+    argv, env_flags = _apart(argv)
     arguments = _parser().parse(argv)
     _check("--episodes", arguments.episodes, 1, None)
     if arguments.seed is not None:
@@ -35,6 +42,7 @@ def run_eval(argv: list[str], host: PluginHost) -> int:
         "deterministic": not arguments.sample,
         "checkpoint": arguments.checkpoint,
         "host": host,
+        **_env(arguments.env, env_flags, host),
     }
     from puffer_core.run.overview import is_run
     from puffer_core.run.seed_directories import seeds_in
@@ -46,6 +54,30 @@ def run_eval(argv: list[str], host: PluginHost) -> int:
     else:
         print("\n".join(shown))  # noqa: T201
     return 0
+
+
+def _apart(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The command's own arguments, and those of the env: `--env.KEY VALUE`, `--env.KEY=VALUE`, `--env.FLAG`."""
+    own: list[str] = []
+    env: list[str] = []
+    takes_value = False
+    for token in argv:
+        is_env = token.startswith("--env.") or (takes_value and not token.startswith("--"))
+        (env if is_env else own).append(token)
+        takes_value = token.startswith("--env.") and "=" not in token
+    return own, env
+
+
+def _env(id: str | None, flags: list[str], host: PluginHost) -> dict[str, Any]:
+    """The env that a file is played in, with its options; nothing for a run, which has its own."""
+    if id is None and not flags:
+        return {}
+    from puffer_core.config.env_command import env_arguments
+
+    if id is None:
+        raise UsageError(f"{flags[0]}: a run has its own env", remedy="--env ID names the env that a file is played in")
+    request, _ = env_arguments("eval", [id, *flags], host, EnvOnly)
+    return {"env": id, "env_options": request.options}
 
 
 def _evaluate(run: str, video: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -100,8 +132,11 @@ def lines(summary: dict[str, Any]) -> list[str]:
 def _parser() -> Parser:
     parser = Parser(prog="puffer eval", description="Play whole episodes with what a run learned.")
     parser.add_argument(
-        "run", metavar="RUN", help="directory of the run, of one of its checkpoints, or of several seeds"
+        "run",
+        metavar="RUN|FILE",
+        help="directory of the run, of one of its checkpoints, or of several seeds; or a file of `puffer export`",
     )
+    parser.add_argument("--env", metavar="ID", help="play a file in this env; its options are --env.KEY VALUE")
     parser.add_argument("--episodes", type=int, default=100, metavar="INT", help="how many, >= 1 (default: 100)")
     parser.add_argument("--seed", type=int, metavar="INT", help="of envs and sampling (default: from the run's seed)")
     parser.add_argument(

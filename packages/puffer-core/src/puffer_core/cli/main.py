@@ -23,6 +23,7 @@ COMMANDS = {
     "train": ("puffer_core.cli.train:run_train", "train: puffer train TRAINER [SOURCE] [options]"),
     "resume": ("puffer_core.cli.resume:run_resume", "go on with a run where it was saved last: puffer resume RUN"),
     "eval": ("puffer_core.cli.evaluate:run_eval", "evaluate what a run learned: puffer eval RUN"),
+    "export": ("puffer_core.cli.export:run_export", "write what a run learned as a file: puffer export RUN"),
     "bench": ("puffer_core.cli.bench:run_bench", "measure how fast an env is stepped in each mode: puffer bench ENV"),
     "checkpoints": (
         "puffer_core.cli.checkpoints:run_checkpoints",

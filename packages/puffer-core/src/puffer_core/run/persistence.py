@@ -21,7 +21,6 @@ from puffer_core.contracts.trainer import Trainer
 from puffer_core.durable import json_bytes
 from puffer_core.errors import CheckpointError
 from puffer_core.manifest import ComponentEntry, Header, PolicyEntry, ResumeEntry
-from puffer_core.plan import Component
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.fitting import check_fits
@@ -113,7 +112,7 @@ def _header(context: RunContext, trainer: Trainer, run_id: str, nonfinite: list[
         unit=trainer.unit,
         run_id=run_id,
         config_hash=hashlib.sha256(json_bytes(plan.tree)).hexdigest(),
-        policy=_policy_entry(plan.policy, policy) if context.provides(policy) else None,
+        policy=_policy_entry(context, policy) if context.provides(policy) else None,
         plugins=context.host.describe(),
         runtime=runtime,
         resume=ResumeEntry(bitwise=not reasons, reasons=reasons),
@@ -132,8 +131,9 @@ def _not_bitwise(context: RunContext, backend: dict[str, Any]) -> list[str]:
     return reasons
 
 
-def _policy_entry(component: Component, policy: Policy) -> PolicyEntry:
-    config, interface = component.config, policy.interface
+def _policy_entry(context: RunContext, policy: Policy) -> PolicyEntry:
+    component, interface = context.plan.policy, policy.interface
+    config, masks = component.config, {"action_mask"} if context.env.action_mask else set()
     carry = policy.initial_carry(1)
     return PolicyEntry(
         name=component.spec.name,
@@ -143,7 +143,7 @@ def _policy_entry(component: Component, policy: Policy) -> PolicyEntry:
         observation=interface.observation.to_json(),
         action=interface.action.to_json(),
         global_state=interface.global_state.to_json() if interface.global_state else None,
-        inputs=sorted(policy.inputs),
+        inputs=sorted(policy.inputs | masks),
         outputs=sorted(interface.outputs),
         carry={path: {"shape": list(x.shape[1:]), "dtype": str(x.dtype)} for path, x in named_leaves(carry)},
     )
@@ -175,7 +175,7 @@ def restore(
     """
     policy = trainer.agent.policy
     if saved.manifest.policy is not None and context.provides(policy):
-        check_fits(saved.path, saved.manifest.policy, _policy_entry(context.plan.policy, policy))
+        check_fits(saved.path, saved.manifest.policy, _policy_entry(context, policy))
     states = dict(saved.states)
     states["trainer"] = {**states.get("trainer", {}), "params": states.pop("policy", {})}
     if "collector" in states and context.collects is None:
