@@ -22,6 +22,8 @@ from puffer_core.errors import CheckpointError
 from puffer_core.policy_inputs import input_names
 from puffer_core.states import check_form
 
+_PARTS = ("env", "inputs", "carry", "live")
+
 
 class DeviceCollector:
     """Acts in a `DeviceEnv`, `horizon` steps a call of one compiled program; implements `Collector`.
@@ -95,7 +97,7 @@ class DeviceCollector:
     def state_dict(self) -> State:
         """The env's state, what the next rollout's first step sees, carry, episode statistics."""
         return {
-            **_named(self._backend.to_numpy(self._state)),
+            **self._named(self._state),
             "episodes": self.episodes.state_dict(),
             "env_steps": self.env_steps,
             "version": self._version,
@@ -114,7 +116,7 @@ class DeviceCollector:
         """
         started = bool(state.get("started"))
         template = self._begun() if started else None
-        own = self.state_dict() | _named(self._backend.to_numpy(template))
+        own = self.state_dict() | self._named(template)
         check_form(state, own, free=("env", "episodes/recent_returns"))
         try:
             check_form(state["env"], own["env"])
@@ -132,13 +134,11 @@ class DeviceCollector:
             self._seed += int(state["env_steps"])
         self.env_steps, self._version = int(state["env_steps"]), int(state["version"])
 
-
-_PARTS = ("env", "inputs", "carry", "live")
-
-
-def _named(state: Tree) -> dict[str, Any]:
-    """What goes from one rollout into the next, each part's arrays by their paths; empty parts before the first."""
-    return {part: dict(named_leaves(state[part])) if state is not None else {} for part in _PARTS}
+    def _named(self, state: Tree) -> dict[str, dict[str, Any]]:
+        """What goes from one rollout into the next, each part's arrays by their paths; none before the first."""
+        if state is None:
+            return {part: {} for part in _PARTS}
+        return {part: dict(named_leaves(self._backend.to_numpy(state[part]))) for part in _PARTS}
 
 
 def _replaced(template: Tree, state: State) -> Tree:

@@ -25,6 +25,8 @@ from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost
 from puffer_core.specs import EnvSpec
 from puffer_core.vector import make_vector_env
+from puffer_core.vector.declaring import declared
+from puffer_testing.device_env import DeviceEnvConformance
 from puffer_testing.env import EnvConformance
 from puffer_testing.playing import Player, difference
 from puffer_testing.single_env import SingleEnvChecks
@@ -131,6 +133,11 @@ def check_env(request: EnvRequest, target: Any, options: CheckOptions) -> Iterat
         target: what its description names, imported.
         options: how to check it.
     """
+    assert isinstance(request.provided.spec, EnvSpec)
+    interface = declared(request.provided, target).interface
+    if interface == "device":
+        yield from _run([device_checks(request, options)])
+        return
     make = partial(_make, request, target)
     first = _outcome("it can be made", lambda: _make_and_close(make))
     yield first
@@ -138,13 +145,23 @@ def check_env(request: EnvRequest, target: Any, options: CheckOptions) -> Iterat
         return
     suite = EnvChecks(make, options)
     suites: list[Any] = [suite]
-    assert isinstance(request.provided.spec, EnvSpec)
-    if request.provided.spec.interface == "gymnasium":
+    if interface == "gymnasium":
         arguments = dict(request.provided.spec.arguments) | request.options
         suites.append(SingleEnvChecks(lambda: target(**arguments), options.steps))
+    yield from _run(suites)
+
+
+def _run(suites: Sequence[object]) -> Iterator[Outcome]:
     for one in suites:
         for name, check in checks_of(one):
             yield _outcome(name, check)
+
+
+def device_checks(request: EnvRequest, options: CheckOptions) -> DeviceEnvConformance:
+    """The suite of device envs, told of its env; a class of its own, since its tests share what they played."""
+    told = {"id": request.id, "options": request.options, **options.model_dump()}
+    suite: DeviceEnvConformance = type("DeviceChecks", (DeviceEnvConformance,), told)()
+    return suite
 
 
 class EnvChecks(EnvConformance):

@@ -87,10 +87,11 @@ def _make(request: EnvRequest, host: PluginHost, vector: VectorConfig) -> Vector
 
 
 def _step_seconds(request: EnvRequest, make: partial[VectorEnv]) -> float | None:
-    """What a step costs in this process; None for an env that must not be stepped here."""
+    """What a step costs in this process; None for an env that must not be stepped here, or only in large batches."""
     from puffer_core.vector.measuring import measure_step
 
-    if "isolated" in request.provided.spec.capabilities:
+    spec = request.provided.spec
+    if "isolated" in spec.capabilities or (isinstance(spec, EnvSpec) and spec.interface == "device"):
         return None
     with closing(make(VectorConfig(num_envs=1))) as env:
         return measure_step(env)
