@@ -15,12 +15,14 @@ import numpy as np
 from puffer_backend_jax.cache import compiling
 from puffer_backend_jax.config import JaxConfig
 from puffer_backend_jax.devices import find_devices, placement
+from puffer_backend_jax.group import Group
 from puffer_backend_jax.lending import Lender
 from puffer_backend_jax.ops import JaxOps
 from puffer_backend_jax.optimizers import Adam, Sgd
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig, OptimizerState
 from puffer_core.contracts.ops import Ops
+from puffer_core.peers import Peers
 
 _call: ContextVar[ExitStack] = ContextVar("the compiled function's call that is under way")
 
@@ -36,6 +38,7 @@ class JaxBackend:
 
     Raises:
         UsageError: devices that this machine, or this build of JAX, does not have.
+        ResourceError: RANK and WORLD_SIZE are set, and the other processes did not come in time.
 
     Example:
         >>> backend = JaxBackend(JaxConfig(device="cpu"))
@@ -46,11 +49,12 @@ class JaxBackend:
     """
 
     name = "jax"
-    rank = 0
-    world_size = 1
 
     def __init__(self, config: JaxConfig | None = None) -> None:
         self.config = config or JaxConfig()
+        peers = Peers.launched()
+        self.rank, self.world_size = (peers.rank, peers.world_size) if peers else (0, 1)
+        self._group = Group(peers, self.config.peer_timeout) if peers else None
         mesh = find_devices(self.config.device, self.config.devices)
         self._device: jax.Device = mesh.devices[0]
         self._placement = placement(mesh)
@@ -122,9 +126,11 @@ class JaxBackend:
         return _OnDevice(self, Sgd(config) if config.name == "sgd" else Adam(config))
 
     def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
-        """The tree itself: one process trains."""
-        del op
-        return tree
+        """A tree combined over all ranks, the same bits in each; the tree itself where one process trains."""
+        if self._group is None:
+            return tree
+        with self._scope():
+            return self.to_device(self._group.all_reduce(self.to_numpy(tree), op))
 
     def describe(self) -> dict[str, Any]:
         """What decides speed and rounding here."""
@@ -134,6 +140,8 @@ class JaxBackend:
             "device": self.device,
             "devices": self.config.devices,
             "kind": self._device.device_kind,
+            "rank": self.rank,
+            "world_size": self.world_size,
             "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             "deterministic": self.on_host or "--xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", ""),
         }

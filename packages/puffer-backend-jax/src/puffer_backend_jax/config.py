@@ -20,6 +20,8 @@ class JaxConfig(BaseModel):
 
     device: Annotated[str, Field(pattern=r"^(auto|(cpu|gpu|cuda|rocm|tpu)(:\d+)?)$")] = "auto"
     """Where arrays live: `cpu`, `gpu`, `cuda:N`, `tpu`. `auto`: what JAX prefers, an accelerator if there is one."""
+    peer_timeout: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds to wait for the other processes to come, where several train together (RANK and WORLD_SIZE are set)."""
     devices: Annotated[int, Field(ge=1)] = 1
     """So many devices, from `device` on, share each minibatch out among them; parameters are on every one."""
     cache: bool = True

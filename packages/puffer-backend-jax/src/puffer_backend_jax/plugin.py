@@ -16,6 +16,6 @@ def puffer_backends() -> Sequence[BackendSpec]:
             summary="JAX, compiled: an update is one program, kept on disk for the next run",
             target="puffer_backend_jax.backend:JaxBackend",
             config="puffer_backend_jax.config:JaxConfig",
-            capabilities=frozenset({"train"}),
+            capabilities=frozenset({"distributed", "train"}),
         )
     ]
