@@ -18,7 +18,7 @@ from puffer_core.evaluation import Evaluation
 from puffer_core.evaluation import evaluate as play
 from puffer_core.exporting import Exported, Exporter, check_fits, find_exporter, is_file, open_file, write
 from puffer_core.guests import working_directory_kept
-from puffer_core.loaded_policy import LoadedPolicy, load_agent
+from puffer_core.loaded_policy import LoadedPolicy, check_env, load_agent
 from puffer_core.locating import locate
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
@@ -178,6 +178,7 @@ def evaluate(
     vector = resized(VectorConfig.model_validate(_option(found, "vector")), min(episodes, EVALUATION_ROWS))
     provided = host.find_env(_option(found, "source"))
     with working_directory_kept(), _stage(host, provided, options, vector, video) as stage:
+        check_env(path, agent.policy, stage.spec)
         played = play(agent, backend, stage, episodes=episodes, seed=seed, deterministic=deterministic)
     return replace(played, checkpoint=path)
 

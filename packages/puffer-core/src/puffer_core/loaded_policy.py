@@ -10,10 +10,11 @@ from jaxtyping import Bool
 from pydantic import ValidationError
 
 from puffer_core.acting import call_actor, make_actor
-from puffer_core.arrays import Tree, map_tree, named_leaves
+from puffer_core.arrays import Tree, is_trainable, map_tree, named_leaves
 from puffer_core.checkpoint import load
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import State
+from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import Agent, Policy, PolicyInterface
 from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
 from puffer_core.layout import Layout
@@ -21,6 +22,9 @@ from puffer_core.manifest import Manifest, PolicyEntry
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.policy_inputs import no_action
 from puffer_core.values import encoded, one_or_many
+
+_SHOWN = 5
+"""Differences that a message names."""
 
 
 def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]:
@@ -54,13 +58,38 @@ def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]
 
 
 def _check_parameters(path: Path, policy: Policy, params: State) -> None:
-    """Whether a checkpoint has the parameters that its policy starts with, in the same shapes."""
-    given = dict(named_leaves(params))
-    for name, array in named_leaves(policy.init(np.random.default_rng(0))):
+    """Whether a checkpoint has the parameters that its policy starts with, in the same shapes, and no others to learn.
+
+    A trainer may keep statistics of its own beside them.
+    """
+    given, wanted = dict(named_leaves(params)), dict(named_leaves(policy.init(np.random.default_rng(0))))
+    found = [f"{name} is of no use to it" for name in sorted(given.keys() - wanted.keys()) if is_trainable(name)]
+    for name, array in wanted.items():
         shape = getattr(given.get(name), "shape", None)
         if shape != array.shape:
             got = f"has shape {shape}" if name in given else "is missing"
-            raise _unfit(path, f"its policy's parameter {name} {got}, expected shape {array.shape}")
+            found.append(f"{name} {got}, expected shape {array.shape}")
+    if found:
+        rest = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise _unfit(path, f"its parameters are of another policy: {'; '.join(found[:_SHOWN])}{rest}")
+
+
+def check_env(path: Path, policy: Policy, env: VectorEnvSpec) -> None:
+    """Whether a checkpoint's policy is one for this env.
+
+    Raises:
+        CheckpointError: the env has changed since; says what differs.
+    """
+    own = policy.interface
+    pairs = {"observation": (own.observation, env.observation), "action": (own.action, env.action)}
+    if own.global_state is not None and env.global_state is not None:
+        pairs["global_state"] = (own.global_state, env.global_state)
+    if words := [f"{name}: {one.difference(other)}" for name, (one, other) in pairs.items() if one.difference(other)]:
+        raise CheckpointError(
+            f"{path}: its policy is for another env than {env.id} is now: {'; '.join(words)} (the checkpoint's against "
+            "the env's)",
+            remedy="the env has changed: install the versions that `puffer checkpoints inspect` names",
+        )
 
 
 def _unfit(path: Path, what: str) -> CheckpointError:

@@ -221,6 +221,10 @@ def test_without_an_action_the_actions_are_shown(capsys: pytest.CaptureFixture[s
     [
         ({"weight": np.zeros((3, 2), np.float32), "bias": np.zeros(2, np.float32)}, r"weight has shape \(3, 2\)"),
         ({"weight": np.zeros((2, 2), np.float32)}, "bias is missing"),
+        (
+            {name: np.zeros((1, 1), np.float32) for name in ("weight", "bias", "extra", "stats.reward.mean")},
+            r"extra is of no use to it; bias has shape \(1, 1\), expected shape \(.*\); weight has shape",
+        ),
     ],
 )
 def test_parameters_that_do_not_fit_the_policy_are_refused(run: Path, host: Any, params: Any, said: str) -> None:

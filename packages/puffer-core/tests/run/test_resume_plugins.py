@@ -151,6 +151,15 @@ def test_another_env_of_the_same_name_is_refused(
     assert not (path / "resumes.jsonl").exists()
 
 
+def test_another_env_of_the_same_name_is_not_played_in(
+    host: PluginHost, plans: ModuleType, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stop()
+    monkeypatch.setattr(plans.parts(), "Walk", plans.parts().WideWalk)
+    with pytest.raises(CheckpointError, match=r"for another env than .*: observation: shape \(2,\) against \(3,\)"):
+        api.evaluate(path, host=host)
+
+
 def test_a_policy_with_another_memory_is_refused(host: PluginHost, stop: Stop) -> None:
     path = stop()
     forge(path, policy=manifest(path)["policy"] | {"carry": {"0": {"shape": [2], "dtype": "float32"}}})

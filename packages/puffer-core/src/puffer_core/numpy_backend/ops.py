@@ -138,7 +138,7 @@ def _spread(x: Array, /, *, axis: int) -> Array:
 def _value_and_grad(_: Callable[..., Any], /) -> NoReturn:
     raise UnsupportedError(
         "the numpy backend computes no gradients: value_and_grad was called on it",
-        remedy="train on a backend that differentiates, such as torch; numpy acts and evaluates",
+        remedy="train on a backend that differentiates, torch or jax; numpy acts and evaluates",
     )
 
 

@@ -216,6 +216,12 @@ def _import(provided: Provided, target: str) -> Any:
         message = f"{provided.label} cannot be imported ({target}): {describe(error)}"
         if provided.distribution:
             remedy = f"Reinstall or update it: pip install --upgrade {provided.distribution}"
+            if isinstance(error, ModuleNotFoundError) and _package(error.name or target) != _package(target):
+                remedy = f"It needs {error.name}, which is not installed: pip install {provided.distribution}"
             raise PluginError(message, remedy=remedy) from error
         remedy = "py: imports from Python's path; PYTHONPATH=. adds the folder you are in."
         raise UsageError(message, remedy=remedy) from error
+
+
+def _package(name: str) -> str:
+    return name.partition(":")[0].partition(".")[0]
