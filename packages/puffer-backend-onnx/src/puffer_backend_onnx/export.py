@@ -81,7 +81,7 @@ def _place(error: Exception) -> str:
     """The line of the policy, or of what it is built from, that a graph cannot be made of."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(_SOURCES):
-            return f", in {frame.name} at {frame.filename}:{frame.lineno}"
+            return f", {frame.filename}:{frame.lineno}, `{frame.line}`"
     return ""
 
 
@@ -201,6 +201,8 @@ def _compare(agent: Agent, path: Path, config: OnnxConfig, reference: Backend, *
             got = dict(zip(names, session.run(names, feeds), strict=True))
         except RUNTIME_ERRORS as error:
             raise UnsupportedError(f"its graph does not run with a batch of {rows}: {error}") from error
+        if short := sorted(name for name, x in got.items() if x.shape[:1] != (rows,)):
+            raise UnsupportedError(f"{', '.join(short)} of a batch of {rows} has {got[short[0]].shape[:1]} rows")
         expected |= flat({"action": _decided(policy.interface.action, got, given)})
         off = {name: difference(array, expected[name]) for name, array in got.items()}
         worst = max(worst, *off.values())
