@@ -31,3 +31,11 @@ class TestJax(ParityConformance):
         jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
         yield
         jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
+
+
+@pytest.mark.skipif(not find_spec("puffer_backend_onnx"), reason="not installed")
+class TestOnnx(ParityConformance):
+    name = "onnx"
+    cases = policy_cases()
+    float64 = False
+    float32_tolerance = {"rtol": 1e-5, "atol": 1e-5}

@@ -13,7 +13,7 @@ from puffer_core.numpy_backend import NumpyBackend, numpy_ops
 from puffer_testing.backend import BackendConformance, _members
 from puffer_testing.backend_cases import CASES, DIFFERENTIABLE, OpCase
 from puffer_testing.backend_ops import assert_close, check_gradients, finite_differences
-from puffer_testing.policy_cases import PolicyUse, policy_cases
+from puffer_testing.policy_parity import PolicyUse, policy_cases
 
 TESTED_APART = {
     "name", "bool", "uint8", "int32", "int64", "float32", "float64",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from puffer_testing.parity import ParityConformance
     from puffer_testing.plugin import PluginConformance
     from puffer_testing.policy import PolicyConformance
-    from puffer_testing.policy_cases import PolicyUse, policy_cases
+    from puffer_testing.policy_parity import PolicyUse, policy_cases
     from puffer_testing.trainer import TrainerConformance
 
 _LAZY = {
@@ -39,10 +39,10 @@ _LAZY = {
     "ParityConformance": "puffer_testing.parity",
     "PluginConformance": "puffer_testing.plugin",
     "PolicyConformance": "puffer_testing.policy",
-    "PolicyUse": "puffer_testing.policy_cases",
+    "PolicyUse": "puffer_testing.policy_parity",
     "TrainerConformance": "puffer_testing.trainer",
     "chaos_outcome": "puffer_testing.chaos",
-    "policy_cases": "puffer_testing.policy_cases",
+    "policy_cases": "puffer_testing.policy_parity",
 }
 
 __all__ = [

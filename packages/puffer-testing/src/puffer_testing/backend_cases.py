@@ -171,6 +171,7 @@ SHAPES = [
     case("take_along_axis", normal(2, 3, 4), integers(4, 2, 3, 1), axis=-1),
     case("take_along_axis", normal(2, 5), integers(5, 2, 3), axis=1),
     case("take_along_axis", normal(4, 3), integers(4, 2, 3), axis=0),
+    case("spread", normal(3, 4), axis=0),
     case("matmul", normal(2, 3), normal(3, 4)),
     case("matmul", normal(2, 1, 3, 2), normal(4, 2, 3), id="matmul-batch"),
 ]
