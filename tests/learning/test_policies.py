@@ -7,6 +7,9 @@ from collections.abc import Callable
 import pytest
 
 SEEDS = [pytest.param(0, marks=pytest.mark.smoke), 1, 2]
+ENGINES = ("torch", "jax")
+PIXELS = [(engine, seed) for engine in ENGINES for seed in (0, 1, 2)]
+PIXELS_SMOKE = pytest.param("torch", 0, marks=pytest.mark.smoke)  # XLA's convolutions on a CPU take minutes
 BLIND = (
     "--env.velocities false --total-steps 199000 --vector.num-envs 32 --normalize-reward --policy.normalize-observation"
 )
@@ -19,18 +22,20 @@ GRID = (
 @pytest.mark.learning
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("policy", ["lstm", "gru", "mingru"])
-def test_a_memory_sees_velocities(learn: Callable[..., float], policy: str, seed: int) -> None:
-    options = (*BLIND.split(), "--policy", policy, "--policy.hidden-size", "64")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_memory_sees_velocities(learn: Callable[..., float], engine: str, policy: str, seed: int) -> None:
+    options = (*BLIND.split(), "--policy", policy, "--policy.hidden-size", "64", "--backend", engine)
     assert learn("cartpole", seed, *options, enough=490) >= 450
 
 
 @pytest.mark.learning
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_without_a_memory_it_cannot(learn: Callable[..., float], seed: int) -> None:
-    assert learn("cartpole", seed, *BLIND.split()) < 150
+@pytest.mark.parametrize("engine", ENGINES)
+def test_without_a_memory_it_cannot(learn: Callable[..., float], engine: str, seed: int) -> None:
+    assert learn("cartpole", seed, *BLIND.split(), "--backend", engine) < 150
 
 
 @pytest.mark.learning
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_gridworld_is_learned_from_its_pixels(learn: Callable[..., float], seed: int) -> None:
-    assert learn("gridworld", seed, *GRID.split(), enough=0.968) > 0.95
+@pytest.mark.parametrize(("engine", "seed"), [PIXELS_SMOKE, *(pair for pair in PIXELS if pair != ("torch", 0))])
+def test_a_gridworld_is_learned_from_its_pixels(learn: Callable[..., float], engine: str, seed: int) -> None:
+    assert learn("gridworld", seed, *GRID.split(), "--backend", engine, enough=0.968) > 0.95
