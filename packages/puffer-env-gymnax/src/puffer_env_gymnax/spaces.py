@@ -25,8 +25,8 @@ def to_gymnasium(id: str, role: str, space: Any) -> gymnasium.Space[Any]:
     Example:
         >>> to_gymnasium("none", "action", spaces.Discrete(3))
         Discrete(3)
-        >>> to_gymnasium("none", "observation", spaces.Box(-1.0, 3.4028235e38, (2,)))
-        Box([-1. -1.], [inf inf], (2,), float32)
+        >>> to_gymnasium("none", "observation", spaces.Box(-1.0, np.finfo(np.float32).max, (2,)))
+        Box(-1.0, inf, (2,), float32)
     """
     if isinstance(space, spaces.Discrete):
         return gymnasium.spaces.Discrete(int(space.n))
