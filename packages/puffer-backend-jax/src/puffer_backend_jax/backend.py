@@ -62,7 +62,7 @@ class JaxBackend:
         self.device = "cpu" if self.on_host and self._device.id == 0 else str(self._device)
         table: Any = JaxOps(parallel=not self.on_host, mesh=mesh)
         self.ops: Ops = table
-        self._lender = Lender()
+        self._lender = Lender(cached=self.config.cache)
 
     def to_device(self, tree: Tree) -> Tree:
         """NumPy arrays as JAX's: on the CPU the same memory, where it begins on 64 bytes and has no gaps."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+
+from puffer_backend_jax.cache import compiling
 
 _Form = tuple[tuple[tuple[int, ...], str], ...]
 
@@ -17,16 +18,20 @@ class Lender:
     JAX says of an array when it has been computed, never when it has been read. But a program that is given an array
     for good is not begun before all others that read it have run.
 
+    Args:
+        cached: keep the programs on disk for the next run.
+
     Example:
         >>> x = jnp.ones(1000)
         >>> total = jnp.sort(x)  # may still be under way
-        >>> Lender().take_back([x])
+        >>> Lender(cached=False).take_back([x])
         >>> x.is_deleted(), total.is_ready()
         (True, True)
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, cached: bool) -> None:
+        self._cached = cached
         self._program = jax.jit(lambda _: jnp.zeros(0), donate_argnums=0, keep_unused=True)
         self._compiled: set[_Form] = set()
 
@@ -37,8 +42,7 @@ class Lender:
         if form in self._compiled:
             self._program(held).block_until_ready()
         elif held:
-            with warnings.catch_warnings():  # of compilation: that no result can use the memory that is given up
-                warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
+            with compiling(cached=self._cached):
                 self._program(held).block_until_ready()
             self._compiled.add(form)
         for x in held:
