@@ -1,15 +1,24 @@
 """Every policy as a file: the same numbers as NumPy at every batch, and nothing left of one that cannot be."""
 
+import json
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
+import onnx
 import pytest
 
 from puffer_backend_onnx.backend import OnnxBackend
 from puffer_backend_onnx.config import OnnxConfig
-from puffer_core import Agent, Layout, PolicyInterface
+from puffer_backend_onnx.graph import build_model
+from puffer_backend_onnx.ops import OnnxOps
+from puffer_core import Agent, Layout, PolicyInterface, train
+from puffer_core.cli.main import main
+from puffer_core.errors import CheckpointError
 from puffer_core.numpy_backend import NumpyBackend
 from puffer_policies.composite import Composite
-from puffer_policies.config import CnnConfig, GruConfig, LstmConfig, MinGruConfig
+from puffer_policies.config import CnnConfig, LstmConfig
 from puffer_policies.mlp import Mlp, MlpConfig
 
 spaces = gymnasium.spaces
@@ -32,16 +41,10 @@ ACTIONS = {
     "nested": spaces.Dict(gear=spaces.Discrete(4), arm=spaces.Tuple([spaces.Box(0, 1, ()), spaces.MultiBinary(2)])),
 }
 SMALL = {"hidden_size": 8}
-POLICIES = {
-    "mlp": (Mlp, MlpConfig(hidden_sizes=(8,), activation="gelu")),
-    "mlp-normalised": (Mlp, MlpConfig(hidden_sizes=(8,), normalize_observation=True, shared=True, activation="silu")),
-    "lstm": (Composite, LstmConfig(normalize_observation=True, **SMALL)),
-    "gru": (Composite, GruConfig(**SMALL)),
-    "mingru": (Composite, MinGruConfig(**SMALL)),
-}
+MLP = MlpConfig(hidden_sizes=(8,), activation="gelu", normalize_observation=True)
 
 
-def agent(kind, config, observation=BOX, action=ACTIONS["discrete"], outputs=frozenset({"value"})):
+def agent(kind=Mlp, config=MLP, observation=BOX, action=ACTIONS["discrete"], outputs=frozenset({"value"})):
     interface = PolicyInterface(observation=Layout.of(observation), action=Layout.of(action), outputs=outputs)
     policy = kind(config, interface)
     rng = np.random.default_rng(0)
@@ -54,17 +57,18 @@ def export(made, path, *, mask=False, reference=None, **options):
     return backend.export(made, path, reference=reference or NumpyBackend(), action_mask=mask, words={"step": 7})
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("name", POLICIES)
-def test_every_policy_gives_numpys_numbers(tmp_path, name, action):
-    mask = Layout.of(ACTIONS[action]).mask_size > 0
-    done = export(agent(*POLICIES[name], action=ACTIONS[action]), tmp_path / "p.onnx", mask=mask)
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_every_action_comes_out_as_the_env_takes_it(tmp_path, action):
+    mask = Layout.of(action).mask_size > 0
+    done = export(agent(action=action), tmp_path / "p.onnx", mask=mask)
     assert done["difference"] <= 1e-5
-    assert done["batches"] == [1, 2, 3, 7, 64]
     assert ("action_mask" in done["inputs"]) == mask
+    for leaf in Layout.of(action).leaves:
+        name = f"action.{leaf.name}" if leaf.name else "action"
+        assert done["outputs"][name] == {"shape": ["batch", *leaf.shape], "dtype": str(leaf.dtype)}
 
 
-@pytest.mark.parametrize("observation", [NESTED, PIXELS, IMAGE, spaces.Tuple([BOX, spaces.Discrete(2)])])
+@pytest.mark.parametrize("observation", [NESTED, PIXELS, IMAGE])
 @pytest.mark.parametrize("config", [CnnConfig(), LstmConfig(normalize_observation=True, **SMALL)], ids=["cnn", "lstm"])
 def test_every_observation_goes_in_as_the_env_gives_it(tmp_path, observation, config):
     if isinstance(config, CnnConfig) and observation is not PIXELS and observation is not IMAGE:
@@ -76,3 +80,170 @@ def test_every_observation_goes_in_as_the_env_gives_it(tmp_path, observation, co
     assert {name for name in done["inputs"] if name.startswith("observation")} == set(leaves)
     for name, leaf in leaves.items():
         assert done["inputs"][name] == {"shape": ["batch", *leaf.shape], "dtype": str(leaf.dtype)}
+
+
+# --- what is in the file
+
+
+def test_parameters_are_initializers_under_their_own_names(tmp_path):
+    made = agent()
+    export(made, tmp_path / "p.onnx")
+    model = onnx.load(tmp_path / "p.onnx")
+    named = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    assert set(named) == set(made.params) - {"stats.observation.count"}  # which nothing is computed from
+    for name, array in named.items():
+        np.testing.assert_array_equal(array, made.params[name])
+
+
+@pytest.mark.parametrize("opset", [18, 20, 23])
+def test_the_opset_is_the_one_that_was_asked_for(tmp_path, opset):
+    done = export(agent(Composite, LstmConfig(**SMALL)), tmp_path / "p.onnx", opset=opset)
+    assert done["opset"] == opset
+    assert {entry.version for entry in onnx.load(tmp_path / "p.onnx").opset_import} == {opset}
+
+
+def test_metadata_say_what_a_runner_needs(tmp_path):
+    export(agent(Composite, LstmConfig(**SMALL), observation=NESTED), tmp_path / "p.onnx")
+    given = {entry.key.removeprefix("puffer."): entry.value for entry in onnx.load(tmp_path / "p.onnx").metadata_props}
+    assert given["format"] == "puffer-policy 1"
+    assert given["step"] == "7"
+    assert Layout.from_json(json.loads(given["observation_space"])) == Layout.of(NESTED)
+    assert json.loads(given["inputs"]) == ["observation"]
+    state = json.loads(given["state"])
+    assert state["carry.1"] == {"next": "next_carry.1", "shape": [8], "dtype": "float32", "initial": [0.0] * 8}
+
+
+def test_rounding_of_huge_activations_is_no_reason_to_refuse(tmp_path):
+    made = agent(Composite, CnnConfig(layer_sizes=(64,)), observation=IMAGE)
+    wild = {name: x + np.float32(0.3) * np.random.default_rng(1).standard_normal(x.shape, np.float32) for name, x in
+            made.params.items()}  # fmt: skip
+    assert export(Agent(made.policy, wild), tmp_path / "p.onnx")["difference"] < 1e-3
+
+
+# --- a policy that exports itself
+
+
+class Itself(Mlp):
+    """Hands over the graph that its own class would give."""
+
+    def to_onnx(self, params, *, opset):
+        ops = OnnxOps(opset)
+        x = ops.input(np.float32, ("batch", 4))
+        weights = {name: ops.input(value.dtype, value.shape) for name, value in params.items()}
+        outputs, _ = self.apply(ops, weights, {"observation": x[None]}, (), None, None)
+        model = build_model({"observation": x, **weights}, {name: y[0] for name, y in outputs.items()}, opset)
+        kept = [value for value in model.graph.input if value.name == "observation"]
+        del model.graph.input[:]
+        model.graph.input.extend(kept)
+        for name, value in params.items():
+            model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+        return model.SerializeToString()
+
+
+@pytest.mark.parametrize("action", ["discrete", "box"])
+def test_a_policy_that_exports_itself_gets_the_same_end(tmp_path, action):
+    made = agent(Itself, action=ACTIONS[action])
+    done = export(made, tmp_path / "p.onnx", mask=action == "discrete")
+    assert done["difference"] <= 1e-5
+    assert {"observation", *(["action_mask"] if action == "discrete" else [])} == set(done["inputs"])
+    assert {"action", "value"} < set(done["outputs"])
+
+
+# --- files that are none
+
+
+def test_a_file_acts_as_the_policy_that_it_came_from(tmp_path):
+    export(agent(), tmp_path / "p.onnx")
+    policy = OnnxBackend().open(tmp_path / "p.onnx")[0].policy
+    assert policy.inputs == {"observation"}
+    assert policy.init(np.random.default_rng(0)) == policy.update_stats(None, {}, {}, None) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda model: model.metadata_props.pop(), "lacks puffer"),
+        (lambda model: setattr(model.metadata_props[0], "value", "{"), "damaged"),
+        (lambda model: model.metadata_props.clear() or model.ClearField("metadata_props"), "lacks puffer.format"),
+        (lambda model: setattr(model.graph.output[0], "name", model.graph.output[1].name), "cannot read it|lacks"),
+    ],
+    ids=["a part missing", "a part damaged", "foreign", "an output gone"],
+)
+def test_a_file_that_is_not_as_it_was_written_is_refused(tmp_path, change, words):
+    path = tmp_path / "p.onnx"
+    export(agent(), path)
+    model = onnx.load(path)
+    order = {"puffer.state": 1, "puffer.action_space": -1}
+    entries = sorted(model.metadata_props, key=lambda entry: order.get(entry.key, 0))
+    model.ClearField("metadata_props")
+    model.metadata_props.extend(entries)
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match=words) as caught:
+        OnnxBackend().open(path)
+    assert "puffer export" in caught.value.remedy
+
+
+# --- commands
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    where = tmp_path_factory.mktemp("run") / "run"
+    options = {"total_steps": 64, "horizon": 8, "eval_episodes": 2, "policy": {"name": "lstm", "hidden_size": 8}}
+    return train("ppo", env="cartpole", run=str(where), vector={"num_envs": 4}, **options).directory
+
+
+def test_a_run_is_exported_and_its_file_earns_what_it_earns(run, tmp_path, capsys):
+    file = str(tmp_path / "p.onnx")
+    assert main(["export", str(run), "--output", file]) == 0
+    assert "reset" in capsys.readouterr().out
+    found = [["eval", str(run)], ["eval", file, "--env", "cartpole"], ["eval", file, "--env", "cartpole", "--sample"]]
+    played = []
+    for argv in found:
+        assert main([*argv, "--episodes", "3", "--seed", "1", "--json"]) == 0
+        played.append(json.loads(capsys.readouterr().out))
+    assert played[0]["mean_return"] == played[1]["mean_return"]
+    assert [one["deterministic"] for one in played] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["eval", "FILE", "--env", "cartpole", "--env.velocities", "false"], 4, "observation: shape (4,) against (2,)"),
+        (["eval", "FILE"], 2, "--env ID"),
+        (["eval", "RUN", "--env", "cartpole"], 2, "has its own"),
+        (["eval", "RUN", "--env.velocities=false"], 2, "has its own env"),
+        (["eval", "none.onnx", "--env", "cartpole"], 4, "puffer export RUN"),
+        (["export", "RUN", "--format", "numpy"], 2, "expected a backend that exports: onnx"),
+        (["export", "RUN", "--opset", "5"], 2, "opset"),
+        (["train", "ppo", "cartpole", "--backend", "onnx"], 2, "a backend that computes gradients"),
+    ],
+)
+def test_what_cannot_be_says_why(run, tmp_path, capsys, argv, code, words):
+    file = run / "exports" / "p.onnx"
+    if not file.exists():
+        assert main(["export", str(run), "--output", str(file), "--json"]) == 0
+    given = [{"FILE": str(file), "RUN": str(run)}.get(word, word) for word in argv]
+    assert main(given) == code
+    assert words in capsys.readouterr().err
+
+
+def test_export_needs_no_engine_that_trains(run, tmp_path):
+    script = """
+import sys
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "jax", "jaxlib", "numba", "puffer_ppo", "puffer_backend_torch"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Nothing())
+from puffer_core import export
+print(export(sys.argv[1], output=sys.argv[2]).summary()["difference"])
+assert not {"torch", "jax", "puffer_ppo"} & set(sys.modules)
+"""
+    file = tmp_path / "p.onnx"
+    command = [sys.executable, "-c", script, str(run), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) <= 1e-5
+    assert file.is_file()
