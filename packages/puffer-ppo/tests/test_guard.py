@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +21,7 @@ from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run.context import RunContext
 from puffer_core.run.loop import execute
 from puffer_core.specs import EnvSpec
+from puffer_testing.loading import load_module
 
 HORIZON = 8
 OPTIONS: dict[str, Any] = {
@@ -42,11 +41,7 @@ SICK = "puffer_ppo_sick"
 @pytest.fixture(scope="module")
 def host() -> PluginHost:
     """Every plugin, and the env `sick`."""
-    spec = importlib.util.spec_from_file_location(SICK, Path(__file__).with_name("sick.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[SICK] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[SICK])
+    load_module(Path(__file__).with_name("sick.py"), SICK)
     host = PluginHost.discover(third_party=False, environ={})
     env = EnvSpec(name="sick", summary="", target=f"{SICK}:batch", interface="vector")
     host._provided.append(Provided(env, "puffer-sick", "1.0"))

@@ -5,7 +5,6 @@ With `RELIABILITY_TABLE` set, what this run injected replaces the rows of the sa
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from puffer_testing.loading import load_module
 
 SCENES = Path(__file__).with_name("scenes.py")
 
@@ -98,14 +99,8 @@ def injecting(table: list[Injected]) -> Callable[..., AbstractContextManager[Inj
 @pytest.fixture
 def train() -> Callable[..., Any]:
     """`running.train`: a run in a process of its own, with orders for `rooms`."""
-    name = "puffer_core_faults_running"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("running.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name].train  # type: ignore[no-any-return]
+    running = load_module(Path(__file__).with_name("running.py"), "puffer_core_faults_running")
+    return running.train  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,18 +18,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from puffer_testing.loading import load_module
 
-def _parts() -> Any:
-    path = Path(__file__).parents[1] / "run" / "parts.py"
-    spec = importlib.util.spec_from_file_location("rooms_parts", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules["rooms_parts"] = parts = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(parts)
-    return parts
-
-
-parts = _parts()
+parts = load_module(Path(__file__).parents[1] / "run" / "parts.py", "rooms_parts")
 ORDERS = json.loads(os.environ.get("FAULT_ORDERS", "{}"))
 VISITS: Counter[str] = Counter()
 MAIN = os.environ.setdefault("FAULT_MAIN", str(os.getpid())) if ORDERS else ""

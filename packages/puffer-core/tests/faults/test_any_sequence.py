@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,12 +20,9 @@ from puffer_core.plan import RunOptions
 from puffer_core.pruning import prune
 from puffer_core.run.kept import KeptCheckpoints
 from puffer_testing import Crashed, FailingFiles, Operation
+from puffer_testing.loading import load_module
 
-_spec = importlib.util.spec_from_file_location("puffer_core_sequence_saves", Path(__file__).with_name("saves.py"))
-assert _spec is not None
-assert _spec.loader is not None
-saves = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(saves)
+saves = load_module(Path(__file__).with_name("saves.py"), "puffer_core_fault_saves")
 
 OPTIONS = st.builds(
     RunOptions, keep_last=st.integers(0, 3), keep_best=st.integers(0, 2), keep_every=st.sampled_from([0, 2, 5])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,6 +23,7 @@ from puffer_core.plugins import PluginHost
 from puffer_core.run import saving
 from puffer_core.run.display import Silent
 from puffer_core.run.loop import execute
+from puffer_testing.loading import load_module
 
 Injecting = Callable[..., AbstractContextManager[Any]]
 
@@ -32,15 +31,9 @@ Injecting = Callable[..., AbstractContextManager[Any]]
 @pytest.fixture(scope="module")
 def plans() -> ModuleType:
     """The tiny runs of the tests beside these."""
-    name = "puffer_core_run_plans"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "run" / "plans.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    sys.modules[name].parts()
-    return sys.modules[name]
+    module = load_module(Path(__file__).parents[1] / "run" / "plans.py", "puffer_core_run_plans")
+    module.parts()
+    return module
 
 
 @pytest.fixture

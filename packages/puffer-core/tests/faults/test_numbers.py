@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
@@ -24,6 +22,7 @@ from puffer_core.run.loop import execute
 from puffer_core.run.watchdog import Watchdog
 from puffer_core.specs import EnvSpec
 from puffer_testing.driving import Drive, chaos_vector_env
+from puffer_testing.loading import load_module
 
 Injecting = Callable[..., AbstractContextManager[Any]]
 SICK = "puffer_core_faults_sick"
@@ -36,11 +35,7 @@ def host() -> PluginHost:
     """Every plugin, and a native env whose numbers go bad."""
     for name in ("puffer_ppo", "puffer_env_native", "puffer_backend_torch"):
         pytest.importorskip(name)
-    spec = importlib.util.spec_from_file_location(SICK, ENV)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[SICK] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[SICK])
+    load_module(ENV, SICK)
     host = PluginHost.discover(third_party=False, environ={})
     sick = EnvSpec(name="sick", summary="", target=f"{SICK}:batch", interface="vector")
     host._provided.append(Provided(sick, "puffer-sick", "1.0"))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from puffer_testing.loading import load_module
+
 DOCS = Path(__file__).parents[4] / "docs"
 
 
 @pytest.fixture
 def page() -> Any:
-    spec = importlib.util.spec_from_file_location("puffer_core_faults_page", Path(__file__).with_name("page.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(Path(__file__).with_name("page.py"), "puffer_core_faults_page")
 
 
 def test_the_page_and_the_figures_agree(page: Any) -> None:

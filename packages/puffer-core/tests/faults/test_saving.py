@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from puffer_core.checkpoint import LATEST, completed, remove_leftovers, step_of
 from puffer_core.errors import ResourceError
 from puffer_core.plan import RunOptions
 from puffer_testing import FailingFiles, Operation
+from puffer_testing.loading import load_module
 
 Injecting = Callable[..., AbstractContextManager[Any]]
 SAVES = Path(__file__).with_name("saves.py")
@@ -30,12 +30,7 @@ SAVES = Path(__file__).with_name("saves.py")
 @pytest.fixture(scope="module")
 def saves() -> Any:
     """The module `saves`, which importlib mode does not put on the path."""
-    spec = importlib.util.spec_from_file_location("puffer_core_fault_saves", SAVES)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SAVES, "puffer_core_fault_saves")
 
 
 def play(name: str, seconds: float, **arguments: Any) -> list[dict[str, Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +15,7 @@ from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run
 from puffer_core.run.loop import execute
 from puffer_core.run.signals import RunStopped
+from puffer_testing.loading import load_module
 
 PLANS = "puffer_core_run_plans"
 
@@ -24,14 +23,9 @@ PLANS = "puffer_core_run_plans"
 @pytest.fixture(scope="session")
 def plans() -> ModuleType:
     """The module `plans`."""
-    if PLANS not in sys.modules:
-        spec = importlib.util.spec_from_file_location(PLANS, Path(__file__).with_name("plans.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[PLANS] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[PLANS])
-    sys.modules[PLANS].parts()
-    return sys.modules[PLANS]
+    module = load_module(Path(__file__).with_name("plans.py"), PLANS)
+    module.parts()
+    return module
 
 
 @pytest.fixture

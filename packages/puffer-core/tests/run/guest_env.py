@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _signal
-import importlib.util
 import os
 import signal
 import sys
@@ -14,18 +13,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from puffer_testing.loading import load_module
 
-def _parts() -> Any:
-    """The module `parts`, by its path: pytest imports this module too, from elsewhere."""
-    spec = importlib.util.spec_from_file_location("guest_parts", Path(__file__).with_name("parts.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    parts = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(parts)
-    return parts
-
-
-parts = _parts()
+parts = load_module(Path(__file__).with_name("parts.py"), "guest_parts")
 
 
 class Learner(parts.Search):  # type: ignore[misc,name-defined]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from puffer_core.plan import Component, RunOptions, RunPlan, VectorConfig
 from puffer_core.plugins import Provided
 from puffer_core.plugins.records import KINDS, PluginRecord
 from puffer_core.specs import BackendSpec, EnvSpec, LoggerSpec, PolicySpec, Spec, TrainerSpec
+from puffer_testing.loading import load_module
 
 PARTS = "puffer_core_run_parts"
 DISTRIBUTION = "puffer-walk"
@@ -19,13 +18,7 @@ DISTRIBUTION = "puffer-walk"
 
 def parts() -> Any:
     """The module `parts`, importable by the name that specs give it."""
-    if PARTS not in sys.modules:
-        spec = importlib.util.spec_from_file_location(PARTS, Path(__file__).with_name("parts.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[PARTS] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[PARTS])
-    return sys.modules[PARTS]
+    return load_module(Path(__file__).with_name("parts.py"), PARTS)
 
 
 def part(kind: type[Spec], name: str, target: str, config: Any = None, **rest: Any) -> Component:

@@ -6,7 +6,6 @@ them sends SIGTERM to the process that started them; files in `SEED_PLACE` say w
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -19,17 +18,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from puffer_testing.loading import load_module
 
-def _parts() -> Any:
-    spec = importlib.util.spec_from_file_location("seed_guest_parts", Path(__file__).with_name("parts.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules["seed_guest_parts"] = parts = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(parts)
-    return parts
-
-
-parts = _parts()
+parts = load_module(Path(__file__).with_name("parts.py"), "seed_guest_parts")
 ORDERS: dict[str, str] = json.loads(os.environ.get("SEED_ORDERS", "{}"))
 
 
