@@ -22,7 +22,7 @@ PACKAGES = sorted(file.parent for file in ROOT.glob("packages/*/pyproject.toml")
 CONSTRAIN = ("--constraint", str(ROOT / "constraints.txt"))
 BUILD = ("hatchling", "editables")
 PYTEST = ("pytest", "pytest-cov", "pytest-randomly", "pytest-xdist", "psutil", "sybil")
-TEST = (*PYTEST, "hypothesis", "beartype", "array-api-strict", "scipy", "optax")
+TEST = (*PYTEST, "hypothesis", "beartype", "array-api-strict", "scipy", "optax", "onnxruntime", "onnxscript")
 ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio", "imageio-ffmpeg", "flax", "matplotlib")
 """Other people's environments that tests play in, what makes videos of them, and what gymnax imports."""
 ALONE = ("--no-deps", "gymnax")

@@ -39,7 +39,7 @@ def commands(path: Path, program: str) -> Iterator[str]:
     """Lines of shell blocks that start with the program."""
     for block in re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S):
         for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-            line = re.sub(r"\s{2,}#.*$", "", line).removeprefix("$ ").strip()
+            line = re.sub(r"\s{2,}#.*$", "", line).removeprefix("$ ").removeprefix("PYTHONPATH=. ").strip()
             if line.startswith(program + " "):
                 yield line.removeprefix(program + " ")
 
@@ -53,9 +53,28 @@ def every_command(program: str) -> list[object]:
     return [pytest.param(line, id=f"{where}: {line}") for line, where in shown.items()]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
-def test_python_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A reader's working directory, with the files that documents show: blocks that begin with `# NAME.py`."""
+    shown = {
+        module: block
+        for path in DOCUMENTS
+        for block, module in re.findall(
+            r"^```python\n(# (\w+)\.py\n.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S
+        )
+    }
+    for module, block in shown.items():
+        (tmp_path / f"{module}.py").write_text(block, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for module in shown:
+        sys.modules.pop(module, None)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+@pytest.mark.usefixtures("folder")
+def test_python_examples_run(path: Path) -> None:
     examples = list(EXAMPLES.parse(path).examples())
     if "puffer_core.train(" in path.read_text(encoding="utf-8"):
         # In a process without the checks of shapes and the measuring of coverage, which take most of training's time.
@@ -68,8 +87,8 @@ def test_python_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("line", [*every_command("puffer"), *every_command("python3 dev.py puffer")])
-def test_command_lines_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("folder")
+def test_command_lines_parse(line: str) -> None:
     argv = shlex.split(line)
     if argv[0] == "train" and "--help" not in argv:
         trainer, source, *options = argv[1:]

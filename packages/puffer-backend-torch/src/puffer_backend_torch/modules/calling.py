@@ -81,11 +81,15 @@ class Call:
         module: the user's.
         reads: what its forward takes.
         interface: the spaces and the outputs that the trainer learns from.
-        initial: the carry that an episode of one row starts with; `()` without a memory.
+
+    `initial` is the carry that an episode of one row starts with, `()` without a memory.
     """
 
-    def __init__(self, module: nn.Module, reads: Reads, interface: PolicyInterface, initial: Tree) -> None:
-        self.module, self.reads, self.initial = module, reads, initial
+    def __init__(self, module: nn.Module, reads: Reads, interface: PolicyInterface) -> None:
+        self.module, self.reads = module, reads
+        initial: Any = module.initial_carry(1) if reads.carry else ()  # type: ignore[operator]  # torch's stubs
+        self._bare = isinstance(initial, Tensor)  # which trainers and files know as a tuple of one
+        self.initial: Tree = (initial,) if self._bare else initial
         self._forward = f"{type(module).__name__}.forward"
         self.parameters = dict(_parameters(interface))
         self._outputs = interface.outputs
@@ -130,7 +134,7 @@ class Call:
         """What one call of forward gives, by name, and the carry."""
         arguments = {keyword: read[name] for keyword, name in zip(self.reads.keywords, self.reads.inputs, strict=True)}
         if self.reads.carry:
-            arguments["carry"] = carry
+            arguments["carry"] = carry[0] if self._bare else carry
         if reset is not None:
             arguments["reset"] = reset
         result = self.module(**arguments)
@@ -138,7 +142,8 @@ class Call:
             return self._named(result), carry
         if not isinstance(result, tuple) or len(result) < 2:
             raise ShapeError(f"{self._forward} gave {_words(result)}, expected its outputs and, last, the next carry")
-        *outputs, carry = result
+        *outputs, after = result
+        carry = (after,) if self._bare else after
         return self._named(outputs[0] if isinstance(outputs[0], dict) else tuple(outputs)), carry
 
     def _named(self, result: Any) -> Outputs:

@@ -25,6 +25,7 @@ from puffer_core.errors import UnsupportedError, UsageError
 ROWS = 3
 """Of the batch that is traced: exporters take 0 and 1 for constants."""
 OPSETS = range(18, 24)
+BATCH = "batch"
 
 
 class Step(nn.Module):
@@ -90,7 +91,7 @@ def to_onnx(call: Call, interface: PolicyInterface, opset: int) -> bytes:
 
 
 def _traced(step: Step, examples: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
-    shapes = (tuple({0: torch.export.Dim("batch")} for _ in examples),)
+    shapes = (tuple({0: torch.export.Dim(BATCH)} for _ in examples),)
     try:
         return torch.export.export(step, examples, dynamic_shapes=shapes, strict=False)
     except Exception as error:
@@ -103,6 +104,7 @@ def _converted(traced: torch.export.ExportedProgram, step: Step, opset: int) -> 
             traced,
             input_names=list(step.examples),
             output_names=step.outputs,
+            dynamic_shapes=(tuple({0: BATCH} for _ in step.examples),),
             opset_version=opset,
             dynamo=True,
             verbose=False,
@@ -154,7 +156,7 @@ def _first_line(error: BaseException) -> str:
 
 def _is_symbolic(value: Any) -> bool:
     shape = value.type.tensor_type.shape
-    return bool(shape.dim and shape.dim[0].dim_param)
+    return bool(shape.dim and shape.dim[0].dim_param == BATCH)
 
 
 @contextmanager

@@ -147,10 +147,8 @@ class ModulePolicy:
     def _build(self, seed: int) -> Call:
         """The module, in evaluation mode, its first weights drawn from this seed."""
         with own_noise(seed):
-            net: Any = self._construct().eval()
-            initial = net.initial_carry(1) if self._reads.carry else ()
-            call = Call(net, self._reads, self.interface, initial)
-            if any(map(is_lazy, net.parameters())):
+            call = Call(self._construct().eval(), self._reads, self.interface)
+            if any(map(is_lazy, call.module.parameters())):
                 try_once(call, self.interface, 1)  # which is when lazy parameters get their shapes
         return call
 
