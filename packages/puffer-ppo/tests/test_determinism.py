@@ -13,19 +13,20 @@ import pytest
 TRAIN = """
 import json, sys
 import puffer_core
-for env, seed in json.loads(sys.argv[1]):
+for env, mode, seed in json.loads(sys.argv[1]):
     options = {"total_steps": 4096, "eval_episodes": 5, "normalize_reward": True}
-    policy = {"normalize_observation": True}
-    puffer_core.train("ppo", env=env, seed=seed, run=f"{env}-{seed}", quiet=True, policy=policy, **options)
+    options |= {"policy": {"normalize_observation": True}, "vector": {"mode": mode}}
+    puffer_core.train("ppo", env=env, seed=seed, run=f"{env}-{seed}", quiet=True, **options)
 """
-ENVS = ("cartpole", "Pendulum-v1")
+ENVS = {"cartpole": "native", "Pendulum-v1": "serial"}
+"""And the mode, which would be chosen by how long a step takes; with workers there are metrics of them."""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Runs of two processes: each env with two seeds, and each once more, in another order."""
     places = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("again")
-    orders = [(env, seed) for env in ENVS for seed in (0, 1)], [(env, 0) for env in reversed(ENVS)]
+    orders = [(*env, seed) for env in ENVS.items() for seed in (0, 1)], [(*env, 0) for env in reversed(ENVS.items())]
     for place, order in zip(places, orders, strict=True):
         subprocess.run([sys.executable, "-c", TRAIN, json.dumps(order)], check=True, capture_output=True, cwd=place)
     return places
