@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -50,7 +52,7 @@ def find_devices(name: str, count: int) -> Mesh:
 
 def placement(mesh: Mesh) -> jax.Device | NamedSharding:
     """Where arrays live: on the one device, or as copies on every one."""
-    return mesh.devices[0] if mesh.size == 1 else NamedSharding(mesh, PartitionSpec())
+    return mesh.devices[0] if mesh.size == 1 else NamedSharding(mesh, _parts())
 
 
 def spread_over(mesh: Mesh, x: jax.Array, axis: int) -> jax.Array:
@@ -66,4 +68,10 @@ def spread_over(mesh: Mesh, x: jax.Array, axis: int) -> jax.Array:
             f"--backend.devices: {count} devices cannot share {length} sequences, the size of a minibatch, evenly",
             remedy=f"change --minibatches, --horizon or --vector.num-envs so that it has {' or '.join(map(str, near))}",
         )
-    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*[None] * axis, _PARTS)))
+    constrain: Any = jax.lax.with_sharding_constraint
+    spread: jax.Array = constrain(x, NamedSharding(mesh, _parts(*[None] * axis, _PARTS)))
+    return spread
+
+
+def _parts(*axes: str | None) -> PartitionSpec:
+    return PartitionSpec(*axes)  # type: ignore[no-untyped-call]

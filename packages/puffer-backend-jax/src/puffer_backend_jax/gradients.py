@@ -46,6 +46,6 @@ def clip_by_global_norm(gradients: Params, limit: float, /) -> tuple[Params, jax
 
     """
     flat = jnp.concat([jnp.ravel(gradients[name]) for name in sorted(gradients)])  # one sum is soon compiled
-    norm = jnp.sqrt(flat @ flat)
+    norm = jnp.sqrt(jnp.sum(jnp.square(flat)))
     scale = limit / jnp.maximum(norm, limit)
     return {name: gradient * scale for name, gradient in gradients.items()}, norm

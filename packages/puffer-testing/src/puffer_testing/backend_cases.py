@@ -242,6 +242,7 @@ SEQUENCES = [
     built("while_loop", lambda ops, x: ops.while_loop(lambda s: s > 0.0, lambda s: s - 1.0, ops.sum(x) * 0.0 - 1.0),
           normal(2), id="while_loop-never", differentiable=False),
     built("stop_gradient", lambda ops, x: ops.stop_gradient(x) + 0.0, normal(3), differentiable=False),
+    built("spread", lambda ops, x: ops.spread(x, axis=1) + 0.0, normal(3, 4)),
 ]  # fmt: skip
 
 
