@@ -7,9 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, TypeAlias
 
 import pytest
+
+Launch: TypeAlias = Callable[..., list["subprocess.Popen[str]"]]
 
 ENGINES = ("torch", "jax")
 RESOURCE = 6
@@ -49,7 +53,21 @@ except PufferError as error:
 """
 
 
-def launched(engine: str, what: str, ranks: tuple[int, ...] = (0, 1)) -> list[subprocess.Popen[str]]:
+@pytest.fixture
+def launched() -> Iterator[Launch]:
+    """Starts processes, all of which are gone when the test is over."""
+    with ExitStack() as stack:
+
+        def launch(engine: str, what: str, ranks: tuple[int, ...] = (0, 1)) -> list[subprocess.Popen[str]]:
+            processes = [stack.enter_context(process) for process in started(engine, what, ranks)]
+            for process in processes:
+                stack.callback(process.kill)
+            return processes
+
+        yield launch
+
+
+def started(engine: str, what: str, ranks: tuple[int, ...]) -> list[subprocess.Popen[str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,17 +86,14 @@ def launched(engine: str, what: str, ranks: tuple[int, ...] = (0, 1)) -> list[su
 
 
 def said(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
-    try:
-        out, err = process.communicate(timeout=90)
-    finally:
-        process.kill()
+    out, err = process.communicate(timeout=240)
     lines = [line for line in out.splitlines() if line.startswith("{")]  # gloo prints too
     assert lines or process.returncode == 9, err
     return process.returncode, json.loads(lines[-1]) if lines else {}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_process_gets_the_same_tree(engine: str) -> None:
+def test_every_process_gets_the_same_tree(launched: Launch, engine: str) -> None:
     (code, first), (other_code, second) = [said(process) for process in launched(engine, "reduce")]
     assert (code, other_code) == (0, 0), (first, second)
     assert (first["described"], second["described"]) == ([0, 2], [1, 2])
@@ -94,20 +109,20 @@ def test_every_process_gets_the_same_tree(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_process_that_dies_is_reported_by_the_others(engine: str) -> None:
+def test_a_process_that_dies_is_reported_by_the_others(launched: Launch, engine: str) -> None:
     (code, report), (died, _) = [said(process) for process in launched(engine, "die")]
     assert died == 9
     assert code == RESOURCE, report
     assert f"backend {engine}: rank 0 of 2 cannot reach the others in all_reduce: " in report["error"]
 
 
-def test_torch_does_not_wait_without_end_for_processes_that_do_not_come() -> None:
+def test_torch_does_not_wait_without_end_for_processes_that_do_not_come(launched: Launch) -> None:
     ((code, report),) = [said(process) for process in launched("torch", "alone", (0,))]
     assert code == RESOURCE, report
     assert "backend torch: rank 0 of 2 cannot reach the others in joining: " in report["error"]
 
 
-def test_torch_does_not_wait_without_end_for_a_process_that_hangs() -> None:
+def test_torch_does_not_wait_without_end_for_a_process_that_hangs(launched: Launch) -> None:
     processes = launched("torch", "hang")
     code, report = said(processes[0])
     said(processes[1])
