@@ -192,7 +192,7 @@ def _compare(agent: Agent, path: Path, config: OnnxConfig, reference: Backend, *
     session = open_session(str(path), config.threads)
     names, taken = [value.name for value in session.get_outputs()], {value.name for value in session.get_inputs()}
     run = reference.compile(partial(step, policy=policy, apply=policy.apply))
-    params = reference.to_device(reference.copy(agent.params))
+    params = reference.to_device({name: np.array(x) for name, x in agent.params.items()})
     for rows in BATCHES:
         given = map_tree(lambda draw, rows=rows: draw(rng, rows), draws(policy, action_mask=action_mask))
         expected = flat(reference.to_numpy(run(params, reference.to_device(given))))
