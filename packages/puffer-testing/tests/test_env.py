@@ -310,11 +310,9 @@ class WritesAnotherSlot(Faulty):
 
 class WritesOutside(Faulty):
     def after(self, slot: int) -> None:
-        base = self.buffers.reward.base
-        if base is not None:
-            own = self.buffers.reward[slot].copy()
-            base[slot] = 5.0
-            self.buffers.reward[slot] = own
+        reward = self.buffers.reward
+        if reward.strides[0] > reward[slot].nbytes:  # they are a part of larger ones
+            np.lib.stride_tricks.as_strided(reward[slot], (reward.shape[1] + 1,))[-1] = 5.0
 
 
 class LeavesItsSpace(Faulty):
