@@ -107,23 +107,6 @@ def test_the_joint_ratio_is_that_of_the_summed_log_probabilities() -> None:
     assert bonus == pytest.approx(-1.2 * 2.0 - entropy, abs=1e-12)
 
 
-def test_the_gradient_of_every_part_equals_finite_differences(backend: TorchBackend) -> None:
-    policy = Table(ACTION)
-    params = policy.init(np.random.default_rng(1))
-    transitions, config = batch(policy, params), PpoConfig(clip=1e9, entropy_coefficient=0.1)
-    _, found = gradient(backend, policy, params, transitions, entropy_coefficient=0.1)
-    for name, array in params.items():
-        index = (0, 2) if name == "value" else (0, 2, 0)
-        sides = []
-        for change in (1e-6, -1e-6):
-            moved = array.copy()
-            moved[index] += change
-            moved_params = params | {name: moved}
-            sides.append(ppo_loss(numpy_ops, moved_params, transitions, (), policy=policy, config=config)[0])
-        assert found[name].shape == array.shape
-        assert found[name][index] == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-7)
-
-
 def test_masked_actions_are_never_taken_and_have_no_gradient(backend: TorchBackend) -> None:
     policy, rows = Table(ACTION), 400
     layout = policy.interface.action

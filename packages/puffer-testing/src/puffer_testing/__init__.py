@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from puffer_testing.parity import ParityConformance
     from puffer_testing.plugin import PluginConformance
     from puffer_testing.policy import PolicyConformance
-    from puffer_testing.policy_parity import PolicyUse, policy_cases
+    from puffer_testing.policy_parity import PolicyUse, policy_cases, tree_case
     from puffer_testing.trainer import TrainerConformance
 
 _LAZY = {
@@ -43,6 +43,7 @@ _LAZY = {
     "TrainerConformance": "puffer_testing.trainer",
     "chaos_outcome": "puffer_testing.chaos",
     "policy_cases": "puffer_testing.policy_parity",
+    "tree_case": "puffer_testing.policy_parity",
 }
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "TrainerConformance",
     "chaos_outcome",
     "policy_cases",
+    "tree_case",
 ]
 
 __getattr__ = lazy_names(__name__, _LAZY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -79,25 +80,33 @@ class PolicyUse:
 
 
 @dataclass(frozen=True)
-class PolicyCase(OpCase):
-    """`Policy.apply` as a function of flat arrays; nothing is built before a test asks for it."""
+class TreeCase(OpCase):
+    """A function of trees of arrays, taken leaf by leaf; nothing is built before a test asks for it."""
 
-    use: PolicyUse = field(default_factory=lambda: PolicyUse("mlp"))
+    arguments: Callable[[], tuple[Any, ...]] = tuple
     has_gradient = True
 
     def draw(self, dtype: type[np.floating[Any]]) -> tuple[np.ndarray, ...]:
-        """Every array of `PolicyUse.arguments`, in the order of their names."""
-        leaves = (leaf for _, leaf in named_leaves(self.use.arguments))
+        """Every array of the arguments, in the order of their names."""
+        leaves = (np.asarray(leaf) for _, leaf in named_leaves(self.arguments()))
         return tuple(leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf for leaf in leaves)
 
 
-def _applied(use: PolicyUse) -> Any:
-    def fn(ops: Ops, *arrays: Any) -> Tree:
-        given = iter(arrays)
-        params, inputs, carry, reset = map_tree(lambda _: next(given), use.arguments)
-        return use.made.apply(ops, params, inputs, carry, reset, None)
+def tree_case(op: str, fn: Callable[..., Tree], arguments: Callable[[], tuple[Any, ...]], *, id: str = "") -> OpCase:
+    """A case of `fn(ops, *arguments())`, whose arguments are trees; differentiable in every float among them."""
 
-    return fn
+    def flat(ops: Ops, *arrays: Any) -> Tree:
+        given = iter(arrays)
+        return fn(ops, *map_tree(lambda _: next(given), arguments()))
+
+    return TreeCase(id=id or op, op=op, fn=flat, inputs=(), arguments=arguments)
+
+
+def _policy_case(use: PolicyUse) -> OpCase:
+    def fn(ops: Ops, *arguments: Any) -> Tree:
+        return use.made.apply(ops, *arguments, None)
+
+    return tree_case(use.policy, fn, lambda: use.arguments, id=use.id or use.policy)
 
 
 USES = (
@@ -123,7 +132,5 @@ def policy_cases(*uses: PolicyUse) -> tuple[OpCase, ...]:
     """
     installed = {provided.spec.name for provided in host().provided("policy")}
     return tuple(
-        PolicyCase(id=use.id or use.policy, op=use.policy, fn=_applied(use), inputs=(), use=use)
-        for use in uses or USES
-        if use.policy.partition("@")[0] in installed or ":" in use.policy
+        _policy_case(use) for use in uses or USES if use.policy.partition("@")[0] in installed or ":" in use.policy
     )
