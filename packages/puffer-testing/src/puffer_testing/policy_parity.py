@@ -103,8 +103,8 @@ def tree_case(op: str, fn: Callable[..., Tree], arguments: Callable[[], tuple[An
 
 
 def _policy_case(use: PolicyUse) -> OpCase:
-    def fn(ops: Ops, *arguments: Any) -> Tree:
-        return use.made.apply(ops, *arguments, None)
+    def fn(ops: Ops, params: Any, inputs: Any, carry: Any, reset: Any) -> Tree:
+        return use.made.apply(ops, params, inputs, carry, reset, None)
 
     return tree_case(use.policy, fn, lambda: use.arguments, id=use.id or use.policy)
 
