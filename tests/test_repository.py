@@ -63,10 +63,10 @@ def test_pre_commit_uses_the_pinned_ruff() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("benchmarks/requirements-*.txt")), ids=lambda path: path.stem)
-def test_peers_run_on_our_numpy_gymnasium_and_torch(file: Path) -> None:
+def test_peers_run_on_our_numpy_gymnasium_and_engines(file: Path) -> None:
     theirs = dict(line.split("==") for line in file.read_text(encoding="utf-8").split())
-    shared = {"numpy", "gymnasium", "torch"} & set(theirs)
-    assert shared >= {"numpy", "gymnasium"}
+    shared = {"numpy", "gymnasium", "torch", "jax"} & set(theirs)
+    assert shared >= ({"numpy", "jax"} if "jax" in theirs else {"numpy", "gymnasium"})
     assert {name: theirs[name] for name in shared} == {name: pins()[name] for name in shared}
 
 

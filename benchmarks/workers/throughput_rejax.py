@@ -1,4 +1,7 @@
-"""rejax's PPO on gymnax's CartPole-v1: its own training iterations in one compiled loop, its evaluations left out."""
+"""rejax's PPO on gymnax's CartPole-v1: its own training iterations in one compiled loop, its evaluations left out.
+
+rejax 0.1.3 does not run on gymnax 1, so it has 0.0.9, which runs on no gymnasium of ours: nothing here uses one.
+"""
 
 from __future__ import annotations
 
