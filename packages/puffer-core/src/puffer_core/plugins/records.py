@@ -41,8 +41,8 @@ A name is what pip installed under it: the list tells faults apart, it is no sec
 """
 
 RESERVED_COMMANDS = frozenset(
-    {"backends", "bench", "checkpoints", "envs", "eval", "export", "loggers", "plugins", "policies", "resume", "runs", "train"}
-    | {"trainers"},
+    {"backends", "bench", "checkpoints", "envs", "eval", "export", "loggers", "plugins", "policies", "resume", "runs"}
+    | {"train", "trainers"},
 )
 """Subcommands of the core: a plugin's command of the same name is reached as `name@distribution` only."""
 
