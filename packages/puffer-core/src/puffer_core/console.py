@@ -131,7 +131,7 @@ class Lines(EndOnly):
         for label, name in (("return", "episode/return_recent"), ("length", "episode/length")):
             if name in metrics:
                 parts.append(f"{label} {figure(metrics[name])}")
-        return "  ".join([*parts, f"{progress.remaining} left"])
+        return "  ".join([*parts, progress.remaining]).rstrip()
 
 
 class LiveDisplay(EndOnly):
@@ -143,7 +143,7 @@ class LiveDisplay(EndOnly):
         self._next = 0.0
 
     def start(self, run: RunInfo, total: int, step: int = 0) -> None:
-        """Open the frame."""
+        """Open the frame, and draw it: the first update may take seconds."""
         from rich.console import Console
         from rich.live import Live
 
@@ -151,6 +151,7 @@ class LiveDisplay(EndOnly):
         assert self.progress is not None
         self._live = Live(Frame(self.progress), console=Console(file=self._stream), auto_refresh=False)
         self._live.start()
+        self._draw()
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Draw, if it is time."""

@@ -28,10 +28,13 @@ class Progress:
         self.metrics: dict[str, float] = {}
         self.returns: list[float] = []
         self.began = self.last = perf_counter()
+        self._first_update: tuple[int, float] | None = None
+        """The step and the time at which it ended."""
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Take in an update. Costs a few microseconds: it happens after every one."""
         self.step, self.last = step, perf_counter()
+        self._first_update = self._first_update or (self.step, self.last)
         self.metrics.update({name: value for name, value in metrics.items() if value == value})  # NaN is not itself
         recent = metrics.get("episode/return_recent", math.nan)
         if recent == recent:
@@ -55,9 +58,19 @@ class Progress:
         return min(1.0, self.step / self.total)
 
     @property
+    def starting(self) -> bool:
+        """Whether the first update is under way."""
+        return self._first_update is None
+
+    @property
     def remaining(self) -> str:
-        """Time to go at this pace."""
-        return clock((self.total - self.step) / self.pace) if self.step < self.total and self.pace else clock(0.0)
+        """Time to go, at the pace since the first update, which may have compiled; empty before there is one."""
+        step, ended = self._first_update or (self.step, self.last)
+        if self.step >= self.total:
+            return f"{clock(0.0)} left"
+        if self.step == step:
+            return ""
+        return f"{clock((self.total - self.step) * (self.last - ended) / (self.step - step))} left"
 
     @property
     def split(self) -> dict[str, float]:
@@ -133,8 +146,12 @@ class Frame:
         run, unit = progress.run, progress.run.unit.replace("_", " ")
         yield [(run.trainer, "bold cyan"), (" on ", ""), (run.source, "bold"), (f"  {run.directory}", "dim")]
         yield self._bar(width, ascii_only)
-        yield [(f"{progress.step:,} / {progress.total:,} {unit}  ", ""), (f"{progress.pace:,.0f}/s", "green")]
-        passed = f"{clock(progress.seconds)} passed  {progress.remaining} left"
+        steps = f"{progress.step:,} / {progress.total:,} {unit}  "
+        if progress.starting:
+            yield [(steps, ""), ("first update: compiling what it needs", "dim")]
+            return
+        yield [(steps, ""), (f"{progress.pace:,.0f}/s", "green")]
+        passed = f"{clock(progress.seconds)} passed  {progress.remaining}".rstrip()
         split = "  ".join(f"{name} {share:.0%}" for name, share in progress.split.items())
         if len(passed) + len(split) + 2 <= width:
             yield [(f"{passed}  ", ""), (split, "dim")]

@@ -110,6 +110,25 @@ def test_the_frame_at_80_columns(time: Any) -> None:
     assert len(lines) <= 10
 
 
+def test_the_frame_is_there_before_the_first_update() -> None:
+    terminal = Terminal()
+    display = LiveDisplay(terminal)
+    display.start(info(), 1000)
+    assert "first update: compiling what it needs" in terminal.getvalue()
+    display.end(None)
+
+
+def test_time_left_is_told_by_the_pace_after_the_first_update(time: Any) -> None:
+    made = Progress(info(), 10_000)
+    time.now += 8.0  # it compiled
+    made.add(1000, METRICS)
+    assert made.remaining == ""
+    assert drawn(made, 80)[3] == "0:08 passed  env 12%  policy 30%  learn 58%"
+    time.now += 0.5
+    made.add(2000, METRICS)
+    assert made.remaining == "0:04 left"
+
+
 @pytest.mark.parametrize("width", [120, 80, 40, 20, 1])
 def test_no_line_is_wider_than_the_terminal(time: Any, width: int) -> None:
     made = progress(time, source="gymnasium:" + "x" * 100)
@@ -190,6 +209,7 @@ def test_lines_come_every_two_seconds(time: Any, run: Run) -> None:
     lines = out.getvalue().splitlines()
     assert lines[0] == f"training ppo on cartpole: 100,000 env steps, in {info().directory}"
     assert len(lines) == 1 + 3 + 4
+    assert lines[1] == "  1%  step 1,000  10,000/s  return 212.4  length 211.5"
     assert lines[2] == " 21%  step 21,000  10,000/s  return 212.4  length 211.5  0:07 left"
 
 
