@@ -71,22 +71,6 @@ def embedding(
     return jnp.take(table, indices, axis=0, mode="clip")
 
 
-def conv2d(
-    x: Float[Array, "batch height width channels"],
-    weight: Float[Array, "kernel_height kernel_width channels filters"],
-    bias: Float[Array, " filters"],
-    /,
-    *,
-    stride: int = 1,
-    padding: int = 0,
-) -> Float[Array, "batch out_height out_width filters"]:
-    """Cross-correlation."""
-    y = lax.conv_general_dilated(
-        x, weight, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + bias
-
-
 def attention(
     query: Float[Array, "*lead queries features"],
     key: Float[Array, "*lead keys features"],

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from puffer_backend_jax import gradients, networks, sequences
+from puffer_backend_jax import convolution, gradients, networks, sequences
 from puffer_backend_jax.devices import spread_over
 
 _FEW_ENTRIES = 64
@@ -20,7 +20,8 @@ class JaxOps:
     """Every op of the contract, computed by JAX where its arguments live.
 
     Args:
-        parallel: recurrences go in few wide passes, as accelerators want them, and not step by step.
+        parallel: recurrences go in few wide passes, as accelerators want them, and not step by step; convolutions have
+            JAX's own gradients, and not those that are fast on a CPU.
         mesh: the devices that `spread` shares arrays out over, in one row.
 
     Example:
@@ -40,6 +41,7 @@ class JaxOps:
     def __init__(self, *, parallel: Any = False, mesh: jax.sharding.Mesh | None = None) -> None:
         self._mesh = mesh
         self.linear_recurrence = sequences.parallel_linear_recurrence if parallel else sequences.linear_recurrence
+        self.conv2d = convolution.conv2d if parallel else convolution.conv2d_on_host
 
     zeros_like = staticmethod(jnp.zeros_like)
     ones_like = staticmethod(jnp.ones_like)
@@ -96,7 +98,6 @@ class JaxOps:
     linear = staticmethod(networks.linear)
     layer_norm = staticmethod(networks.layer_norm)
     embedding = staticmethod(networks.embedding)
-    conv2d = staticmethod(networks.conv2d)
     attention = staticmethod(networks.attention)
     lstm = staticmethod(networks.lstm)
     gru = staticmethod(networks.gru)
