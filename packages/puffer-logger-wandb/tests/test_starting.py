@@ -9,6 +9,7 @@ from time import monotonic
 import pytest
 
 from puffer_core.contracts.logger import RunInfo
+from puffer_core.errors import PufferWarning
 from puffer_logger_wandb import WandbConfig, WandbLogger
 from puffer_logger_wandb.service import forget
 from puffer_logger_wandb.starting import answers, choose_mode
@@ -78,7 +79,7 @@ def test_an_unreachable_server_costs_seconds_and_a_warning(
     monkeypatch.setenv("WANDB_BASE_URL", UNREACHABLE)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     logger, begin = WandbLogger(AUTO), monotonic()
-    with pytest.warns(RuntimeWarning, match="is written offline"):
+    with pytest.warns(PufferWarning, match="is written offline"):
         logger.open(info(tmp_path), None)
     assert monotonic() - begin < 60  # wandb's own default waits 90 s, then gives up
     logger.log(1, {"a": 1.0})

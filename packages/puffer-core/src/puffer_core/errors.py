@@ -71,6 +71,10 @@ class ResourceError(PufferError):
     exit_code = 6
 
 
+class PufferWarning(UserWarning):
+    """What the user should know, and the work goes on without; `puffer` shows it as one line on stderr."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The sentence that offers the known names nearest to `name`, or all of them if none is near.
 

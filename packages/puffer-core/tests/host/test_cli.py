@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from puffer_core.cli.main import COMMANDS, main
 from puffer_core.cli.parser import Parser
 from puffer_core.cli.process import as_process, stdout_on_stderr
+from puffer_core.errors import PufferWarning
 
 COMMAND = """
 from puffer_core import CommandSpec, PluginError, hookimpl
@@ -306,6 +308,21 @@ class TestListings:
         out = outcome(capsys, "plugins", "show", "bad")[1]
         assert out.startswith("bad 1.0: broken\nZeroDivisionError")
         assert "Traceback (most recent call last)" in out
+
+
+def test_a_warning_of_ours_is_one_line_and_others_say_where() -> None:
+    shown = {}
+
+    def command() -> int:
+        for kind in (PufferWarning, UserWarning):
+            shown[kind] = warnings.formatwarning("nothing is kept", kind, "there.py", 3)
+        return 0
+
+    usual = warnings.formatwarning
+    assert as_process(command) == 0
+    assert shown[PufferWarning] == "warning: nothing is kept\n"
+    assert shown[UserWarning].startswith("there.py:3: UserWarning")
+    assert warnings.formatwarning is usual
 
 
 def test_the_parser_takes_no_abbreviations() -> None:

@@ -7,6 +7,7 @@ import warnings
 from threading import Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from puffer_core.errors import PufferWarning
 from puffer_logger_wandb.config import WandbConfig
 from puffer_logger_wandb.service import library
 
@@ -34,7 +35,7 @@ def choose_mode(config: WandbConfig) -> Mode:
     warnings.warn(
         f"wandb: {settings.base_url} did not answer within {config.init_timeout:g} s: "
         "the run is written offline; `wandb sync` sends it later",
-        RuntimeWarning,
+        PufferWarning,
         stacklevel=2,
     )
     return "offline"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from puffer_core.errors import ResourceError
+from puffer_core.errors import PufferWarning, ResourceError
 from puffer_core.run.signals import whole_process
 
 PIPE_CLOSED = 141
@@ -27,7 +28,7 @@ def as_process(command: Callable[[], int]) -> int:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")  # LANG=C cannot show every summary
     try:
-        with whole_process():
+        with whole_process(), _warnings_in_a_line():
             code = command()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # a closed stream
@@ -42,6 +43,25 @@ def as_process(command: Callable[[], int]) -> int:
         os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())
         return ResourceError.exit_code
     return code
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Show our own warnings without the line of code that gave them."""
+    usual = warnings.formatwarning
+
+    def shown(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if issubclass(category, PufferWarning):
+            return f"warning: {message}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 @contextmanager
