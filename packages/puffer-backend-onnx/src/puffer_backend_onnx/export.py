@@ -1,10 +1,9 @@
-"""A policy as a file: built, written beside its place, compared with the engine that acts for it, and renamed."""
+"""A policy as a file: built, compared with the engine that acts for it, and only then written."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import traceback
 from collections.abc import Mapping
 from functools import partial
@@ -23,7 +22,7 @@ from puffer_backend_onnx.step import difference, draws, flat, likeliest, step
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves, replace_leaves
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent, ExportsItself, Inputs, Outputs
-from puffer_core.durable import sync_directory, write_file
+from puffer_core.durable import replace_file
 from puffer_core.errors import UnsupportedError
 from puffer_core.numpy_backend import numpy_ops
 
@@ -61,18 +60,15 @@ def export(
     kind = type(agent.policy)
     try:
         model = _model(agent, config.opset, words, action_mask=action_mask)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.unlink(missing_ok=True)
-        try:
-            write_file(beside, model.SerializeToString())
-            found = _compare(agent, beside, config, reference, action_mask=action_mask)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        data = model.SerializeToString()
+        found = _compare(agent, data, config, reference, action_mask=action_mask)
     except (UnsupportedError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
         what = error.message if isinstance(error, UnsupportedError) else f"{type(error).__name__}: {error}"
-        raise UnsupportedError(f"policy {kind.__module__}:{kind.__qualname__}{_place(error)}: {what}") from error
-    sync_directory(path.parent)
+        remedy = error.remedy if isinstance(error, UnsupportedError) else ""
+        raise UnsupportedError(
+            f"policy {kind.__module__}:{kind.__qualname__}{_place(error)}: {what}", remedy=remedy
+        ) from error
+    replace_file(path, data)
     values = {"inputs": model.graph.input, "outputs": model.graph.output}
     return {name: _described(part) for name, part in values.items()} | found | {"opset": config.opset}
 
@@ -182,14 +178,14 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _compare(agent: Agent, path: Path, config: OnnxConfig, reference: Backend, *, action_mask: bool) -> dict[str, Any]:
+def _compare(agent: Agent, data: bytes, config: OnnxConfig, reference: Backend, *, action_mask: bool) -> dict[str, Any]:
     """How far ONNX Runtime is from the reference at every batch.
 
     Raises:
         UnsupportedError: too far, or it does not run.
     """
     policy, rng, worst = agent.policy, np.random.default_rng(0), 0.0
-    session = open_session(str(path), config.threads)
+    session = open_session(data, config.threads)
     names, taken = [value.name for value in session.get_outputs()], {value.name for value in session.get_inputs()}
     run = reference.compile(partial(step, policy=policy, apply=policy.apply))
     params = reference.to_device({name: np.array(x) for name, x in agent.params.items()})

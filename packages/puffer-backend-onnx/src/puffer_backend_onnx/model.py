@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import onnxruntime
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Json, ValidationError
 
 from puffer_backend_onnx.export import FORMAT
 from puffer_backend_onnx.graph import RUNTIME_ERRORS, open_session
@@ -21,6 +22,45 @@ from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend
 
 _REMEDY = "export it anew: puffer export RUN --format onnx"
+
+
+def _space(text: str) -> Layout | None:
+    form = json.loads(text)
+    return None if form is None else Layout.from_json(form)
+
+
+Space = Annotated[Layout, BeforeValidator(_space)]
+
+
+class Part(BaseModel):
+    """A part of the recurrent state, and the output that follows it."""
+
+    next: str
+    initial: list[Any]
+    dtype: Literal["bool", "uint8", "int32", "int64", "float32", "float64"]
+
+
+class Metadata(BaseModel):
+    """What a file says of its policy, each a JSON text; see docs/export.md."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    observation_space: Space
+    action_space: Space
+    global_state_space: Annotated[Layout | None, BeforeValidator(_space)]
+    inputs: Json[frozenset[str]]
+    outputs: Json[frozenset[str]]
+    state: Json[dict[str, Part]]
+
+    @property
+    def nexts(self) -> dict[str, str]:
+        """Each part of the state to the output that follows it."""
+        return {name: part.next for name, part in self.state.items()}
+
+    @property
+    def action_names(self) -> dict[str, str]:
+        """Each leaf of the action space to its output."""
+        return {name: f"action.{name}" if name else "action" for name in self.action_space.names}
 
 
 class ModelPolicy:
@@ -37,13 +77,14 @@ class ModelPolicy:
     def __init__(self, path: Path, threads: int) -> None:
         self._session = _session(path, threads)
         self.metadata = _metadata(path, self._session)
+        _check(path, self._session, self.metadata)
         self.interface = PolicyInterface(
-            observation=Layout.from_json(self.metadata["observation_space"]),
-            action=Layout.from_json(self.metadata["action_space"]),
-            global_state=_layout(self.metadata["global_state_space"]),
-            outputs=frozenset(self.metadata["outputs"]),
+            observation=self.metadata.observation_space,
+            action=self.metadata.action_space,
+            global_state=self.metadata.global_state_space,
+            outputs=self.metadata.outputs,
         )
-        self.inputs = frozenset(self.metadata["inputs"])
+        self.inputs = self.metadata.inputs
         self._taken = {value.name for value in self._session.get_inputs()}
         self._names = [value.name for value in self._session.get_outputs()]
         self.env_action: Tree = None
@@ -55,8 +96,7 @@ class ModelPolicy:
 
     def initial_carry(self, rows: int) -> Tree:
         """The recurrent state, by the names of its inputs."""
-        state: Mapping[str, Any] = self.metadata["state"]
-        first = {name: np.asarray(part["initial"], part["dtype"]) for name, part in state.items()}
+        first = {name: np.asarray(part.initial, part.dtype) for name, part in self.metadata.state.items()}
         return map_tree(lambda x: np.broadcast_to(x, (rows, *x.shape)), first)
 
     def apply(
@@ -66,10 +106,9 @@ class ModelPolicy:
         given = flat(map_tree(lambda x: x[0], dict(inputs))) | carry | {"reset": reset[0]}
         feeds = {name: np.ascontiguousarray(given[name]) for name in self._taken}
         found = dict(zip(self._names, self._session.run(self._names, feeds), strict=True))
-        after = {name: found.pop(part["next"]) for name, part in self.metadata["state"].items()}
-        layout = self.interface.action
-        parts = {leaf.name: found.pop(f"action.{leaf.name}" if leaf.name else "action") for leaf in layout.leaves}
-        self.env_action = parts if layout.is_nested else parts[""]
+        after = {name: found.pop(following) for name, following in self.metadata.nexts.items()}
+        parts = {leaf: found.pop(name) for leaf, name in self.metadata.action_names.items()}
+        self.env_action = parts if self.interface.action.is_nested else parts[""]
         return {name: x[None] for name, x in found.items()}, after
 
     def update_stats(self, ops: Ops, params: Params, inputs: Inputs, weight: Array) -> Params:
@@ -113,31 +152,38 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         raise CheckpointError(f"{path}: ONNX Runtime cannot read it: {str(error).strip()}", remedy=_REMEDY) from error
 
 
-def _metadata(path: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
+def _metadata(path: Path, session: onnxruntime.InferenceSession) -> Metadata:
     """What Puffer wrote beside the graph."""
     given = session.get_modelmeta().custom_metadata_map
     texts = {name.removeprefix("puffer."): text for name, text in given.items() if name.startswith("puffer.")}
-    if texts.pop("format", "") != FORMAT:
+    if texts.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: no policy that Puffer exported: its metadata lacks puffer.format {FORMAT!r}, and with it the "
             "spaces and the state",
             remedy=f"play it with ONNX Runtime alone, or {_REMEDY}",
         )
-    needed = {"observation_space", "action_space", "global_state_space", "inputs", "outputs", "state"}
-    if missing := sorted(needed - texts.keys()):
+    if missing := sorted(Metadata.model_fields.keys() - texts.keys()):
         raise CheckpointError(f"{path}: its metadata lacks puffer.{', puffer.'.join(missing)}", remedy=_REMEDY)
     try:
-        found = {name: json.loads(texts[name]) for name in sorted(needed)}
-    except ValueError as error:
-        raise CheckpointError(f"{path}: its metadata is damaged: {error}", remedy=_REMEDY) from error
+        return Metadata.model_validate(texts)
+    except (ValidationError, CheckpointError) as error:  # no space
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": error.message}
+        what = ".".join(map(str, ("puffer", *first["loc"])))
+        raise CheckpointError(f"{path}: its metadata is damaged: {what}: {first['msg']}", remedy=_REMEDY) from error
+
+
+def _check(path: Path, session: onnxruntime.InferenceSession, metadata: Metadata) -> None:
+    """Whether the graph takes and gives what its metadata say."""
+    inputs = {value.name: value.shape[1:] for value in session.get_inputs()}
     outputs = {value.name for value in session.get_outputs()}
-    actions = Layout.from_json(found["action_space"])
-    promised = {f"action.{name}" if name else "action" for name in actions.names}
-    promised |= {part["next"] for part in found["state"].values()}
-    if missing := sorted(promised - outputs):
+    if missing := sorted({*metadata.action_names.values(), *metadata.outputs, *metadata.nexts.values()} - outputs):
         raise CheckpointError(f"{path}: the graph lacks the outputs {', '.join(missing)}", remedy=_REMEDY)
-    return {**texts, **found}
-
-
-def _layout(form: Any) -> Layout | None:
-    return None if form is None else Layout.from_json(form)
+    parts = {name.partition(".")[0] for name in inputs.keys() - metadata.state.keys()}
+    if unknown := sorted(parts - {*metadata.inputs, "reset"}):
+        raise CheckpointError(f"{path}: its metadata lacks the inputs {', '.join(unknown)}", remedy=_REMEDY)
+    for name, part in metadata.state.items():
+        if name in inputs and list(np.shape(part.initial)) != inputs[name]:
+            raise CheckpointError(
+                f"{path}: its metadata give {name} the shape {list(np.shape(part.initial))}, its graph {inputs[name]}",
+                remedy=_REMEDY,
+            )

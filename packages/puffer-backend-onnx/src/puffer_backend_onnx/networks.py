@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 _MASKED = -1e38
 
 
-def _layer_norm(ops: OnnxOps, x: Array, weight: Array, bias: Array, *, epsilon: float = 1e-5) -> Array:
-    centred = x - ops.mean(x, axis=-1, keepdims=True)
-    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-    return centred / ops.sqrt(variance + epsilon) * weight + bias
+def _layer_norm(ops: OnnxOps, x: Array, weight: Array, bias: Array, *, epsilon: float = 1e-5) -> Any:
+    normed, _, _ = ops.op.layer_normalization(*(ops.var(part) for part in (x, weight, bias)), axis=-1, epsilon=epsilon)
+    return normed
 
 
 def _conv2d(ops: OnnxOps, x: Array, weight: Array, bias: Array, *, stride: int = 1, padding: int = 0) -> Array:

@@ -8,25 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.env import VectorEnv
-from puffer_core.contracts.policy import Agent
-from puffer_core.errors import CheckpointError, UsageError
+from puffer_core.errors import UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.evaluation import evaluate as play
-from puffer_core.exporting import Exported, Exporter, check_fits, find_exporter, is_file, open_file, write
+from puffer_core.exporting import Exported, find_format, is_file, write
 from puffer_core.guests import working_directory_kept
-from puffer_core.loaded_policy import LoadedPolicy, check_env, load_agent
+from puffer_core.loaded_policy import LoadedPolicy, load_agent
 from puffer_core.locating import locate
+from puffer_core.matches import acting, engine_of, match_of_file, match_of_run, option
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run.context import EVALUATION_ROWS, make_env, resized
 from puffer_core.run.directory import Run
 from puffer_core.run.display import Display
-from puffer_core.seeding import Streams
-from puffer_core.specs import PolicySpec
 
 __all__ = ["Evaluation", "Exported", "LoadedPolicy", "Run", "evaluate", "export", "load_policy", "resume", "train"]
 
@@ -166,40 +161,21 @@ def evaluate(
     """
     host = host or PluginHost.discover()
     if is_file(run):
-        file, name = Path(str(run)), str(env or "")
-        return _evaluate_file(file, name, dict(env_options or {}), host, video, episodes, seed or 0, deterministic)
-    if env is not None:
+        match = match_of_file(Path(str(run)), env, env_options or {}, host)
+        if str(checkpoint) != "last":
+            raise UsageError(
+                f"checkpoint: got {checkpoint!r} for {run}, which is a file of one checkpoint, expected a run"
+            )
+    elif env is not None:
         raise UsageError(f"env: got {env!r} for the run {run}, which has its own", remedy="leave it out")
-    found, path = locate(run, checkpoint)
-    agent, backend = _load(found, path, host)
-    if seed is None:
-        seed = Streams(int(_option(found, "seed"))).fixed("evaluation")
-    options = dict(_option(found, "env"))
-    vector = resized(VectorConfig.model_validate(_option(found, "vector")), min(episodes, EVALUATION_ROWS))
-    provided = host.find_env(_option(found, "source"))
-    with working_directory_kept(), _stage(host, provided, options, vector, video) as stage:
-        check_env(path, agent.policy, stage.spec)
-        played = play(agent, backend, stage, episodes=episodes, seed=seed, deterministic=deterministic)
-    return replace(played, checkpoint=path)
-
-
-def _evaluate_file(
-    file: Path,
-    env: str,
-    options: dict[str, Any],
-    host: PluginHost,
-    video: str | Path | None,
-    episodes: int,
-    seed: int,
-    deterministic: bool,
-) -> Evaluation:
-    if not env:
-        raise UsageError(f"{file}: got no env to play it in, expected the id of one", remedy="add --env ID")
-    agent, backend = open_file(host, file)
-    vector = VectorConfig(num_envs=min(episodes, EVALUATION_ROWS))
-    with working_directory_kept(), _stage(host, host.find_env(env), options, vector, video) as stage:
-        check_fits(file, agent, stage.spec)
-        return play(agent, backend, stage, episodes=episodes, seed=seed, deterministic=deterministic)
+    else:
+        match = match_of_run(*locate(run, checkpoint), host)
+    vector = resized(match.vector, min(episodes, EVALUATION_ROWS))
+    seed = match.seed if seed is None else seed
+    with working_directory_kept(), _stage(host, match.env, match.options, vector, video) as stage:
+        match.check(stage.spec)
+        played = play(match.agent, match.backend, stage, episodes=episodes, seed=seed, deterministic=deterministic)
+    return replace(played, checkpoint=match.checkpoint)
 
 
 def export(
@@ -234,21 +210,11 @@ def export(
     """
     host = host or PluginHost.discover()
     found, path = locate(run, checkpoint)
-    provided = find_exporter(host, format)
-    exporter: Exporter = host.load(provided)(_options(host, provided, options))
-    agent, policy, manifest = load_agent(path, host)
-    file = Path(output) if output else found.directory / "exports" / f"{path.name}.{provided.spec.name}"
-    reference, words = _backend(found, policy, host), {"env": _option(found, "source")}
-    return write(host, exporter, provided, agent, policy, manifest, path, file, reference=reference, words=words)
-
-
-def _options(host: PluginHost, provided: Provided, options: dict[str, Any]) -> Any:
-    model = host.load_config(provided)
-    try:
-        return model(**options) if model else options
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{provided.label}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    form = find_format(host, format, options)
+    saved = load_agent(path, host)
+    file = Path(output) if output else found.directory / "exports" / f"{path.name}.{form.name}"
+    reference, words = engine_of(found, saved.provided, host), {"env": option(found, "source")}
+    return write(host, form, saved, file, reference=reference, words=words)
 
 
 def _stage(
@@ -264,11 +230,13 @@ def _stage(
 
 
 def film_path(run: Run | str | Path, checkpoint: str | int = "last") -> Path:
-    """The name of a film of the checkpoint that is meant, in the run's directory.
+    """The name of a film of the checkpoint that is meant, in the run's directory; of a file, beside it.
 
     Raises:
         CheckpointError: not a run, or it has no checkpoint.
     """
+    if is_file(run):
+        return Path(str(run)).with_suffix(".mp4")
     found, path = locate(run, checkpoint)
     return found.directory / "videos" / f"{path.name}.mp4"
 
@@ -299,33 +267,5 @@ def load_policy(
         puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
         name a directory that `puffer train` made, such as one of those under runs/
     """
-    agent, backend = _load(*locate(run, checkpoint), host or PluginHost.discover())
-    return LoadedPolicy(agent, backend, deterministic=deterministic, seed=seed)
-
-
-def _load(run: Run, path: Path, host: PluginHost) -> tuple[Agent, Backend]:
-    """The agent of a run's checkpoint, its parameters where its backend keeps arrays."""
-    agent, provided, _ = load_agent(path, host)
-    backend = _backend(run, provided, host)
-    return Agent(agent.policy, backend.to_device(agent.params)), backend
-
-
-def _backend(run: Run, policy: Provided, host: PluginHost) -> Backend:
-    """NumPy where the policy runs on it, else the engine that the run was trained on."""
-    from puffer_core.numpy_backend import NumpyBackend
-
-    assert isinstance(policy.spec, PolicySpec)
-    if not policy.spec.backends or "numpy" in policy.spec.backends:
-        return NumpyBackend()
-    options = dict(_option(run, "backend"))
-    provided = host.find("backend", options.pop("name"))
-    model = host.load_config(provided)
-    backend: Backend = host.load(provided)(model(**options) if model else options)
-    return backend
-
-
-def _option(run: Run, name: str) -> Any:
-    try:
-        return run.config[name]
-    except KeyError as error:
-        raise CheckpointError(f"{run.directory}: its config.json has no {name!r}") from error
+    saved, backend = acting(*locate(run, checkpoint), host or PluginHost.discover())
+    return LoadedPolicy(saved.agent, backend, deterministic=deterministic, seed=seed)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from puffer_core.checkpoint import MANIFEST
 from puffer_core.contracts.backend import Backend
-from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import Agent
 from puffer_core.durable import make_directory
-from puffer_core.errors import CheckpointError, UnsupportedError, UsageError
-from puffer_core.manifest import Manifest
+from puffer_core.errors import CheckpointError, ResourceError, UnsupportedError, UsageError
+from puffer_core.loaded_policy import LoadedAgent
 from puffer_core.plugins import PluginHost, Provided
 
 
@@ -81,73 +82,99 @@ class Exported:
         return {**words, "size": self.size, **self.details}
 
 
-def find_exporter(host: PluginHost, format: str) -> Provided:
-    """The backend that writes and plays files of a format.
+@dataclass(frozen=True)
+class Format:
+    """A format of files.
+
+    Args:
+        provided: the backend that writes and plays them.
+        exporter: the same, made.
+    """
+
+    provided: Provided
+    exporter: Exporter
+
+    @property
+    def name(self) -> str:
+        """Of the backend, and the ending of its files."""
+        return self.provided.spec.name
+
+
+def find_format(host: PluginHost, name: str, options: Mapping[str, Any]) -> Format:
+    """The format of this name, its backend made with these options.
 
     Raises:
-        UsageError: none does, or it is not installed; names those that do, and how to install it.
+        UsageError: there is none, or it is not installed; names those there are, and how to install it. Or an option
+            that is not valid.
     """
-    able = sorted(item.spec.name for item in host.provided("backend") if "export" in item.spec.capabilities)
-    provided = host.find("backend", format)
+    able = _able(host)
+    provided = host.find("backend", name)
     if "export" not in provided.spec.capabilities:
         raise UsageError(
-            f"--format: got {format!r}, expected a backend that exports: {', '.join(able) or 'none is installed'}",
+            f"--format: got {name!r}, expected a backend that exports: {', '.join(able) or 'none is installed'}",
             remedy="pip install puffer-backend-onnx" if not able else "",
         )
-    return provided
+    model = host.load_config(provided)
+    try:
+        config = model(**options) if model else options
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = ".".join(map(str, first["loc"]))
+        raise UsageError(f"--{flag}: got {first['input']!r}: {first['msg']}, says {provided.label}") from error
+    return Format(provided, host.load(provided)(config))
 
 
 def write(
-    host: PluginHost,
-    exporter: Exporter,
-    provided: Provided,
-    agent: Agent,
-    policy: Provided,
-    manifest: Manifest,
-    checkpoint: Path,
-    path: Path,
-    *,
-    reference: Backend,
-    words: Mapping[str, Any],
+    host: PluginHost, form: Format, saved: LoadedAgent, path: Path, *, reference: Backend, words: Mapping[str, Any]
 ) -> Exported:
     """Export the policy of a checkpoint.
 
     Args:
         host: knows the other backends.
-        exporter: the backend that writes.
-        provided: what it is.
-        agent: of the checkpoint.
-        policy: who provides it.
-        manifest: of the checkpoint.
-        checkpoint: its directory.
+        form: of the new file.
+        saved: the checkpoint.
         path: of the new file.
         reference: the engine to compare with.
         words: more for the file's metadata.
 
     Raises:
+        ResourceError: the file cannot be written.
         UnsupportedError: the policy cannot be exported; names the op, and the backends that it runs on.
+        UsageError: `path` is a directory.
     """
-    entry = manifest.policy
-    assert entry is not None
-    about = {
-        "checkpoint": hashlib.sha256((checkpoint / MANIFEST).read_bytes()).hexdigest(),
+    if path.is_dir():
+        raise UsageError(
+            f"--output: got {path}, a directory, expected a file",
+            remedy=f"--output {path / saved.path.name}.{form.name}",
+        )
+    about = {**_about(host, form, saved), **words}
+    try:
+        make_directory(path.parent, parents=True)
+        details = form.exporter.export(saved.agent, path, reference=reference, action_mask=saved.masked, words=about)
+    except UnsupportedError as error:
+        names = saved.provided.spec.backends or {item.spec.name for item in host.provided("backend")} - {form.name}
+        error.remedy = error.remedy or f"this policy runs on {', '.join(sorted(names))}: act there with puffer eval"
+        raise
+    except OSError as error:
+        raise ResourceError(
+            f"{path}: cannot be written: {error.strerror or error}", remedy="--output FILE names another place"
+        ) from error
+    return Exported(path, form.name, saved.path, saved.manifest.step, path.stat().st_size, details)
+
+
+def _about(host: PluginHost, form: Format, saved: LoadedAgent) -> dict[str, Any]:
+    """Where a file comes from."""
+    entry, manifest = saved.entry, saved.manifest
+    ours = [item for item in (saved.provided, form.provided) if item.distribution]
+    return {
+        "checkpoint": hashlib.sha256((saved.path / MANIFEST).read_bytes()).hexdigest(),
         "step": manifest.step,
         "unit": manifest.unit,
         "run": manifest.run_id,
         "policy": f"{entry.name}@{entry.distribution}" if entry.distribution else entry.target,
-        "versions": {item.distribution: item.version for item in (policy, provided) if item.distribution}
+        "versions": {item.distribution: item.version for item in ours}
         | {"puffer-core": host.record("puffer-core").version},
-        **words,
     }
-    make_directory(path.parent, parents=True)
-    try:
-        mask = "action_mask" in entry.inputs
-        details = exporter.export(agent, path, reference=reference, action_mask=mask, words=about)
-    except UnsupportedError as error:
-        names = policy.spec.backends or {item.spec.name for item in host.provided("backend")} - {provided.spec.name}
-        error.remedy = error.remedy or f"this policy runs on {', '.join(sorted(names))}: act there with puffer eval"
-        raise
-    return Exported(path, provided.spec.name, checkpoint, manifest.step, path.stat().st_size, details)
 
 
 def is_file(path: object) -> bool:
@@ -157,11 +184,14 @@ def is_file(path: object) -> bool:
         >>> is_file("policy.onnx"), is_file("runs/mine")
         (True, False)
     """
-    return isinstance(path, str | Path) and (Path(path).is_file() or Path(path).suffix == ".onnx")
+    if not isinstance(path, str | Path):
+        return False
+    path = Path(path)
+    return path.is_file() or (path.suffix == ".onnx" and not path.is_dir())
 
 
 def open_file(host: PluginHost, path: Path) -> tuple[Agent, Backend]:
-    """The agent that a file holds; the format is the file's ending.
+    """The agent that a file holds; the format is the file's ending, or ONNX where no format is called so.
 
     Raises:
         CheckpointError: no such file, or it holds none.
@@ -169,27 +199,9 @@ def open_file(host: PluginHost, path: Path) -> tuple[Agent, Backend]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file", remedy="`puffer export RUN` writes one")
-    provided = find_exporter(host, path.suffix.removeprefix(".") or "onnx")
-    model = host.load_config(provided)
-    exporter: Exporter = host.load(provided)(model() if model else {})
-    return exporter.open(path)
+    ending = path.suffix.removeprefix(".")
+    return find_format(host, ending if ending in _able(host) else "onnx", {}).exporter.open(path)
 
 
-def check_fits(path: Path, agent: Agent, env: VectorEnvSpec) -> None:
-    """Whether a file's policy is one for this env.
-
-    Raises:
-        CheckpointError: it is not; says what differs.
-    """
-    interface, inputs = agent.policy.interface, agent.policy.inputs
-    pairs = {"observation": (interface.observation, env.observation), "action": (interface.action, env.action)}
-    if "global_state" in inputs and interface.global_state and env.global_state:
-        pairs["global state"] = (interface.global_state, env.global_state)
-    found = [f"{name}: {own.difference(other)}" for name, (own, other) in pairs.items() if own != other]
-    if ("action_mask" in inputs) != env.action_mask:
-        found.append(f"action mask: {'action_mask' in inputs} against {env.action_mask}")
-    if found:
-        raise CheckpointError(
-            f"{path}: its policy is for another env than {env.id}. {'; '.join(found)}",
-            remedy="name the env that it was trained in, with the same --env.* options",
-        )
+def _able(host: PluginHost) -> list[str]:
+    return sorted(item.spec.name for item in host.provided("backend") if "export" in item.spec.capabilities)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,32 @@ _SHOWN = 5
 """Differences that a message names."""
 
 
-def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]:
-    """The policy of a checkpoint with its parameters as NumPy arrays, who provides it, and the manifest.
+@dataclass(frozen=True)
+class LoadedAgent:
+    """What a checkpoint holds of a policy.
+
+    Args:
+        path: of the checkpoint.
+        agent: parameters are NumPy arrays.
+        provided: who provides the policy.
+        manifest: of the checkpoint.
+        entry: what the manifest says of the policy.
+    """
+
+    path: Path
+    agent: Agent
+    provided: Provided
+    manifest: Manifest
+    entry: PolicyEntry
+
+    @property
+    def masked(self) -> bool:
+        """Whether its env gave action masks."""
+        return "action_mask" in self.entry.inputs
+
+
+def load_agent(path: Path, host: PluginHost) -> LoadedAgent:
+    """The policy of a checkpoint, made again.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged, names no policy, or its policy's plugin is not installed.
@@ -54,7 +79,7 @@ def load_agent(path: Path, host: PluginHost) -> tuple[Agent, Provided, Manifest]
         raise _unfit(path, f"{provided.label} does not take its options: {error.errors()[0]['msg']}") from error
     policy: Policy = host.load(provided)(config, interface)
     _check_parameters(path, policy, saved.states["policy"])
-    return Agent(policy, saved.states["policy"]), provided, saved.manifest
+    return LoadedAgent(path, Agent(policy, saved.states["policy"]), provided, saved.manifest, entry)
 
 
 def _check_parameters(path: Path, policy: Policy, params: State) -> None:
@@ -74,21 +99,30 @@ def _check_parameters(path: Path, policy: Policy, params: State) -> None:
         raise _unfit(path, f"its parameters are of another policy: {'; '.join(found[:_SHOWN])}{rest}")
 
 
-def check_env(path: Path, policy: Policy, env: VectorEnvSpec) -> None:
-    """Whether a checkpoint's policy is one for this env.
+def check_env(path: Path, policy: Policy, env: VectorEnvSpec, *, masked: bool, remedy: str) -> None:
+    """Whether a policy is one for this env.
+
+    Args:
+        path: where it is from.
+        policy: read from there.
+        env: to act in.
+        masked: it learned with action masks.
+        remedy: for the message.
 
     Raises:
-        CheckpointError: the env has changed since; says what differs.
+        CheckpointError: it is for another; says what differs.
     """
     own = policy.interface
     pairs = {"observation": (own.observation, env.observation), "action": (own.action, env.action)}
     if own.global_state is not None and env.global_state is not None:
         pairs["global_state"] = (own.global_state, env.global_state)
-    if words := [f"{name}: {one.difference(other)}" for name, (one, other) in pairs.items() if one.difference(other)]:
+    found = [f"{name}: {words}" for name, (one, other) in pairs.items() if (words := one.difference(other))]
+    if masked != env.action_mask:
+        found.append("action masks: " + ("some against none" if masked else "none against some"))
+    if found:
         raise CheckpointError(
-            f"{path}: its policy is for another env than {env.id} is now: {'; '.join(words)} (the checkpoint's against "
-            "the env's)",
-            remedy="the env has changed: install the versions that `puffer checkpoints inspect` names",
+            f"{path}: its policy is for another env than {env.id}: {'; '.join(found)} (the policy's against the env's)",
+            remedy=remedy,
         )
 
 

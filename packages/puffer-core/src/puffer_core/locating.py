@@ -48,6 +48,11 @@ def _run(path: Path) -> Run:
     Raises:
         CheckpointError: there is none; where there are several seeds, says so.
     """
+    if path.is_file():
+        raise CheckpointError(
+            f"{path}: a file, expected the directory of a run",
+            remedy=f"`puffer eval {path} --env ID` plays it, if `puffer export` wrote it",
+        )
     seeds = [] if is_run(path) else seeds_in(path)
     if seeds:
         raise CheckpointError(
