@@ -11,7 +11,7 @@ import pytest
 from puffer_backend_torch.backend import TorchBackend
 from puffer_backend_torch.config import TorchConfig
 from puffer_core.contracts.backend import OptimizerConfig
-from puffer_core.contracts.policy import PolicyInterface
+from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
 from puffer_ppo.config import PpoConfig
@@ -44,6 +44,17 @@ class Sum:
         return outputs, {"total": total[-1]}
 
 
+class Bare(Sum):
+    """The same, its memory one array."""
+
+    def initial_carry(self, rows):
+        return super().initial_carry(rows)["total"]
+
+    def apply(self, ops, params, inputs, carry, reset, rng):
+        outputs, carry = super().apply(ops, params, inputs, {"total": carry}, reset, rng)
+        return outputs, carry["total"]
+
+
 @pytest.fixture
 def rollout():
     """What `Sum` itself would have collected, so that the first ratio of every transition is 1."""
@@ -71,10 +82,10 @@ def rollout():
     }
 
 
-def learn(params, rollout, config: PpoConfig, learning_rate: float):
+def learn(params, rollout, config: PpoConfig, learning_rate: float, policy: Policy | None = None):
     backend = TorchBackend(TorchConfig(device="cpu", threads=1))
     rule = backend.optimizer(OptimizerConfig(name="sgd"))
-    step = backend.compile(partial(update, policy=Sum(), config=config, optimizer=rule))
+    step = backend.compile(partial(update, policy=policy or Sum(), config=config, optimizer=rule))
     given = backend.copy(backend.to_device(params))
     order = np.arange(ROWS).reshape(1, config.minibatches, -1).repeat(config.epochs, axis=0)
     data, running, index = backend.to_device((rollout, np.zeros(ROWS), order))
@@ -103,3 +114,11 @@ def test_the_order_of_rows_does_not_matter_within_a_minibatch(rollout):
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-12)
         assert (value != params[name]).any()
+
+
+def test_a_memory_of_one_array_is_unrolled_too(rollout):
+    params, data = rollout
+    config = PpoConfig(epochs=1, minibatches=2)
+    expected = learn(params, data, config, learning_rate=0.1)[0]
+    found = learn(params, data | {"carry": data["carry"]["total"]}, config, learning_rate=0.1, policy=Bare())[0]
+    assert all((found[name] == value).all() for name, value in expected.items())

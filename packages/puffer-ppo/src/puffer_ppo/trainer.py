@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from puffer_core.arrays import Params
+from puffer_core.arrays import Params, named_leaves
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
@@ -42,7 +42,7 @@ class Ppo:
         self._policy = context.policy(outputs=frozenset({"value"}))
         self._collector = context.collector(self._policy, horizon=config.horizon)
         self._order = context.generator("minibatches")
-        sequences = rows if self._policy.initial_carry(1) else rows * config.horizon
+        sequences = rows if any(named_leaves(self._policy.initial_carry(1))) else rows * config.horizon
         if sequences < config.minibatches:
             raise UsageError(
                 f"--minibatches: got {config.minibatches}, but a rollout has {sequences} sequences to share out",

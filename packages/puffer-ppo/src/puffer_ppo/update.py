@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from jaxtyping import Float, Int
 
-from puffer_core.arrays import Array, Params, Tree, map_tree
+from puffer_core.arrays import Array, Params, Tree, map_tree, named_leaves
 from puffer_core.contracts.backend import Optimizer, OptimizerState
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy
@@ -146,7 +146,7 @@ def make_batch(ops: Ops, rollout: Rollout, reward: Float[Array, "T N"], config: 
         "weight": weight / ops.clip(ops.mean(weight), 1e-8, 1.0),
     }
     explained = 1.0 - _variance(ops, estimate.target - value, weight) / (_variance(ops, estimate.target, weight) + 1e-8)
-    if not rollout["carry"]:
+    if not any(named_leaves(rollout["carry"])):
         steps, rows = value.shape
         batch = map_tree(lambda x: ops.reshape(x, (1, steps * rows, *x.shape[2:])), batch)
     return batch, explained
