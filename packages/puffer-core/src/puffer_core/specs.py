@@ -99,12 +99,13 @@ class TrainerSpec(Spec):
     """A trainer. The target is called as `target(config, context)` and gives a `Trainer`.
 
     `source` says what it learns from: an env it acts in, or a dataset. `policy` is the default policy's name.
-    With `gradients` it differentiates, and runs on backends with the capability `train` alone.
+    With `gradients` it differentiates, and runs on backends with the capability `train` alone. `distributed`: several
+    processes train together, by the backend's `all_reduce`.
     """
 
     KIND: ClassVar[str] = "trainer"
     CAPABILITIES: ClassVar[frozenset[str]] = frozenset(
-        {"action-mask", "continuous", "discrete", "multi-agent", "recurrent"}
+        {"action-mask", "continuous", "discrete", "distributed", "multi-agent", "recurrent"}
     )
 
     source: Literal["env", "dataset"] = "env"

@@ -20,7 +20,7 @@ import pytest
 
 from puffer_core import hookimpl
 from puffer_core.checkpoint import is_sound, load
-from puffer_core.errors import CheckpointError, PluginError, PufferError, UnsupportedError, UsageError
+from puffer_core.errors import CheckpointError, EnvError, PluginError, PufferError, UnsupportedError, UsageError
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run import persistence
 from puffer_core.run.context import RunContext
@@ -43,6 +43,16 @@ def without_times(path: Path) -> str:
 def same_params(one: Path, other: Path) -> bool:
     a, b = (load(path, ["policy"]).states["policy"] for path in (one, other))
     return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+def test_a_trainer_that_trains_alone_is_not_started_several_times(
+    plans: ModuleType, host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="search trains in one process, but WORLD_SIZE is 2"):
+        execute(plans.plan(tmp_path / "r"), host)
 
 
 def test_a_run_trains_to_its_end_and_leaves_everything_the_design_names(
@@ -271,10 +281,10 @@ def test_an_evaluation_that_fails_loses_nothing(
     assert [path.name[-2:] for path in (tmp_path / "r" / "checkpoints").glob("step*")] == ["32"]
 
 
-def test_a_device_env_is_refused(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:
+def test_a_vector_env_is_no_device_env(plans: ModuleType, host: PluginHost, tmp_path: Path) -> None:
     plan = plans.plan(tmp_path / "r")
     spec = EnvSpec(name="d", summary="", target="puffer_core_run_parts:Walk", interface="device")
-    with pytest.raises(UnsupportedError, match="d has the interface 'device'"):
+    with pytest.raises(EnvError, match="interface 'device', but has `bind`"):
         execute(replace(plan, env=replace(plan.env, spec=spec)), host)
 
 

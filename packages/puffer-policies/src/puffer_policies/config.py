@@ -22,7 +22,8 @@ class CompositeConfig(BaseModel):
     """Name that the policy is registered by."""
 
     encoder: EncoderName = "auto"
-    """Of images, which are boxes of three axes: `nature`, `impala`, `small`; `vector` takes them as vectors, too."""
+    """Of images, which are boxes of three axes: `nature` has large kernels, `small` takes small images, `impala` is
+    deep and slower, `vector` convolves nothing. `auto`: `nature`, or `small` where an edge is under 36 pixels."""
     layer_sizes: tuple[PositiveInt, ...] = ()
     """Units of each fully connected layer behind the encoders; none: straight on."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"

@@ -20,6 +20,7 @@ from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.contracts.trainer import Collector, Trainer
 from puffer_core.device_collect import DeviceCollector
 from puffer_core.errors import PluginError, UnsupportedError, UsageError
+from puffer_core.peers import Peers
 from puffer_core.plan import Component, RunPlan, VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.seeding import Streams
@@ -56,7 +57,12 @@ class RunContext:
 
     @cached_property
     def backend(self) -> Backend:
-        """The run's engine."""
+        """The run's engine.
+
+        Raises:
+            UsageError: trainer, policy or env do not run on it, or a launcher started several processes for nothing.
+        """
+        _check_alone(self.plan.trainer.spec)
         engine: Backend = self._build(self.plan.backend)
         users = (self.plan.trainer, self.plan.policy, *([self.plan.env] if self.plan.env else []))
         for user in users:
@@ -307,6 +313,15 @@ def acting_backend(backend: Backend, policy: PolicySpec) -> Backend:
 
 def _provided(component: Component) -> Provided:
     return Provided(spec=component.spec, distribution=component.distribution, version=component.version)
+
+
+def _check_alone(trainer: Spec) -> None:
+    peers = Peers.launched()
+    if peers is not None and "distributed" not in trainer.capabilities:
+        raise UsageError(
+            f"trainer {trainer.name} trains in one process, but WORLD_SIZE is {peers.world_size}",
+            remedy="start it without a launcher and without RANK and WORLD_SIZE; --seeds trains several runs at once",
+        )
 
 
 def _check_runs_on(spec: Spec, backend: str) -> None:

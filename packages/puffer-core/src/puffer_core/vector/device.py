@@ -18,7 +18,7 @@ from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import DeviceEnv, DeviceStart, DeviceStep, EnvBuffers, Infos
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.device_rollout import check_observation
-from puffer_core.errors import UnsupportedError, UsageError
+from puffer_core.errors import EnvError, UnsupportedError, UsageError
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.specs import EnvSpec
@@ -147,7 +147,7 @@ def make_device_env(provided: Provided, target: Any, options: dict[str, Any], ve
 
     Raises:
         UsageError: an option that the environment does not have; or a way of stepping, where there is only one.
-        EnvError: it cannot be made.
+        EnvError: it cannot be made, or is no device env.
     """
     spec, usual = provided.spec, VectorConfig()
     assert isinstance(spec, EnvSpec)
@@ -161,6 +161,11 @@ def make_device_env(provided: Provided, target: Any, options: dict[str, Any], ve
     with making(spec.name, options):
         check_options(spec.name, target, options, skip=1)
         env: DeviceEnv = target(vector.num_envs, **dict(spec.arguments), **options)
+    if hasattr(env, "bind"):
+        raise EnvError(
+            f"{spec.name} is registered with interface 'device', but has `bind`, as a VectorEnv has",
+            remedy="register it with interface='vector', or give it reset(ops, rng) and step(ops, state, action, rng)",
+        )
     return env
 
 
