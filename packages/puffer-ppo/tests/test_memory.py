@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 
 import gymnasium
@@ -10,10 +11,14 @@ import pytest
 
 from puffer_backend_torch.backend import TorchBackend
 from puffer_backend_torch.config import TorchConfig
+from puffer_core.config import resolve
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.policy import Policy, PolicyInterface
+from puffer_core.errors import UsageError
 from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
+from puffer_core.plugins import PluginHost
+from puffer_core.run.context import RunContext
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.update import update
 
@@ -23,16 +28,18 @@ STEPS, ROWS = 5, 4
 class Sum:
     """Remembers the sum of its observations since the episode began; logits and value are linear in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: type = np.float64) -> None:
+        self.dtype = dtype
         box, choice = gymnasium.spaces.Box(-1, 1, (1,)), gymnasium.spaces.Discrete(2)
         self.interface = PolicyInterface(observation=Layout.of(box), action=Layout.of(choice))
         self.inputs = frozenset({"observation"})
 
     def init(self, rng):
-        return {"logits": rng.normal(size=(1, 2)), "value": rng.normal(size=(1, 1))}
+        shapes = {"logits": (1, 2), "value": (1, 1)}
+        return {name: rng.normal(size=shape).astype(self.dtype) for name, shape in shapes.items()}
 
     def initial_carry(self, rows):
-        return {"total": np.zeros((rows, 1))}
+        return {"total": np.zeros((rows, 1), self.dtype)}
 
     def update_stats(self, ops, params, inputs, weight):
         return params
@@ -122,3 +129,21 @@ def test_a_memory_of_one_array_is_unrolled_too(rollout):
     expected = learn(params, data, config, learning_rate=0.1)[0]
     found = learn(params, data | {"carry": data["carry"]["total"]}, config, learning_rate=0.1, policy=Bare())[0]
     assert all((found[name] == value).all() for name, value in expected.items())
+
+
+class BareRun(RunContext):
+    def policy(self, *, outputs: frozenset[str]) -> Policy:
+        return Bare(np.float32)
+
+
+@pytest.mark.parametrize("minibatches", [2, 5])
+def test_rows_are_shared_out_where_the_memory_is_one_array(minibatches):
+    host = PluginHost.discover()
+    options = {"horizon": 8, "minibatches": minibatches, "vector": {"num_envs": 4}, "backend": {"name": "torch"}}
+    plan = resolve(host, "ppo", "probe-action-reward", overrides=options, environ={})
+    with closing(BareRun(plan, host)) as context:
+        if minibatches <= 4:
+            assert np.isfinite(context.trainer().update()["loss/total"])
+            return
+        with pytest.raises(UsageError, match="has 4 sequences"):
+            context.trainer()
