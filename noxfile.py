@@ -80,9 +80,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def learning(session: nox.Session) -> None:
-    """Every test that trains to a stated return; their figures go to docs/learning.json."""
+    """Every test that trains to a stated return; their figures go to docs/learning.json and the page beside it."""
     table = {"LEARNING_TABLE": str(ROOT / "docs" / "learning.json")}
     checkout(session, "pytest", "-m", "learning", *session.posargs, env=ONE_THREAD | table)
+    checkout(session, "python", "docs/tables.py")
 
 
 @nox.session(python=False)
@@ -92,7 +93,7 @@ def faults(session: nox.Session) -> None:
     tests = "packages/puffer-core/tests/faults"  # those of `nox -s tests` too: some need no longer round
     killed = "packages/puffer-env-gymnax/tests/test_training.py"  # no row of the table, but as long
     checkout(session, "pytest", tests, killed, *session.posargs, env=ONE_THREAD | table)
-    checkout(session, "python", f"{tests}/page.py")
+    checkout(session, "python", "docs/tables.py")
 
 
 @nox.session(python=False)
