@@ -56,6 +56,16 @@ def test_a_file_earns_what_its_run_earns(kind, tmp_path, capsys):
     assert {name: played[name] for name in SAME} == pytest.approx({name: own[name] for name in SAME}, rel=1e-4)
 
 
+def test_a_module_that_is_no_graph_is_named_with_its_line(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert main(["train", "ppo", "cartpole", "--policy", "py:steered:Unclear", *SHORT, "--run", run]) == 0
+    assert main(["export", run, "--output", str(tmp_path / "p.onnx")]) == 2
+    told = capsys.readouterr().err
+    assert "error: policy steered:Unclear: module Branching cannot be exported: its forward (Branching), at " in told
+    assert "write that in other ops" in told
+    assert not (tmp_path / "p.onnx").exists()
+
+
 # --- commands
 
 

@@ -47,3 +47,14 @@ class Net(nn.Module):
 
 class Mine(ModulePolicy):
     module = Net
+
+
+class Branching(Net):
+    """What no graph can be made of."""
+
+    def forward(self, observation: Any) -> Any:
+        return super().forward(observation if observation.sum() < 1e6 else -observation)
+
+
+class Unclear(ModulePolicy):
+    module = Branching

@@ -64,9 +64,9 @@ def export(
         found = _compare(agent, data, config, reference, action_mask=action_mask)
     except (UnsupportedError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
         what = error.message if isinstance(error, UnsupportedError) else f"{type(error).__name__}: {error}"
-        remedy = error.remedy if isinstance(error, UnsupportedError) else ""
+        place = "" if isinstance(agent.policy, ExportsItself) else _place(error)  # which it tells itself
         raise UnsupportedError(
-            f"policy {kind.__module__}:{kind.__qualname__}{_place(error)}: {what}", remedy=remedy
+            f"policy {kind.__module__}:{kind.__qualname__}{place}: {what}", remedy=getattr(error, "remedy", "")
         ) from error
     replace_file(path, data)
     values = {"inputs": model.graph.input, "outputs": model.graph.output}
