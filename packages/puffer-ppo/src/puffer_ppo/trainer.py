@@ -42,11 +42,13 @@ class Ppo:
         self._policy = context.policy(outputs=frozenset({"value"}))
         self._collector = context.collector(self._policy, horizon=config.horizon)
         self._order = context.generator("minibatches")
-        sequences = rows if any(named_leaves(self._policy.initial_carry(1))) else rows * config.horizon
+        remembers = any(named_leaves(self._policy.initial_carry(1)))
+        sequences = rows if remembers else rows * config.horizon
         if sequences < config.minibatches:
             raise UsageError(
-                f"--minibatches: got {config.minibatches}, but a rollout has {sequences} sequences to share out",
-                remedy="use fewer minibatches, more environments or a longer horizon",
+                f"--minibatches: got {config.minibatches}, but a rollout has {sequences} "
+                f"{'rows, which a memory keeps whole,' if remembers else 'steps'} to share out",
+                remedy=f"use fewer minibatches or more environments{'' if remembers else ', or a longer horizon'}",
             )
         self._shape = (config.minibatches, sequences // config.minibatches)
         self._sequences = sequences

@@ -75,6 +75,8 @@ def run_bench(argv: list[str], host: PluginHost) -> int:
         print_json(_as_json(request, cores, step_seconds, measured))
     else:
         _say("")
+        if _is_device_env(request):
+            _say("A call a step; training steps it within its compiled program, and faster.")
         for own in measured:
             _say(_proposal(request, best(own)))
     return 0
@@ -90,11 +92,14 @@ def _step_seconds(request: EnvRequest, make: partial[VectorEnv]) -> float | None
     """What a step costs in this process; None for an env that must not be stepped here, or only in large batches."""
     from puffer_core.vector.measuring import measure_step
 
-    spec = request.provided.spec
-    if "isolated" in spec.capabilities or (isinstance(spec, EnvSpec) and spec.interface == "device"):
+    if "isolated" in request.provided.spec.capabilities or _is_device_env(request):
         return None
     with closing(make(VectorConfig(num_envs=1))) as env:
         return measure_step(env)
+
+
+def _is_device_env(request: EnvRequest) -> bool:
+    return isinstance(request.provided.spec, EnvSpec) and request.provided.spec.interface == "device"
 
 
 def _measured(
@@ -125,7 +130,8 @@ def _proposal(request: EnvRequest, one: Measurement) -> str:
     from puffer_core.vector.choosing import largest_share
 
     vector = one.vector
-    flags = [f"--vector.num-envs {vector.num_envs}", f"--vector.mode {vector.mode}"]
+    flags = [f"--vector.num-envs {vector.num_envs}"]
+    flags += [f"--vector.mode {vector.mode}"] if vector.mode != "auto" else []
     if vector.mode == "process":
         flags.append(f"--vector.workers {vector.workers}")
         flags += ["--vector.isolate"] if vector.isolate else []
