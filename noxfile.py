@@ -148,7 +148,7 @@ def core_only(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Build every distribution, install two by name from the files into an empty environment, and train."""
+    """Build every distribution, install three by name from the files into an empty environment; train, and export."""
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     for package in PACKAGES:
@@ -157,10 +157,12 @@ def wheels(session: nox.Session) -> None:
     ours = dist / "ours.txt"
     built = {file.name.split("-")[0].replace("_", "-"): file for file in dist.glob("*.whl")}
     ours.write_text("".join(f"{name} @ {file.as_uri()}\n" for name, file in built.items()), encoding="utf-8")
-    session.install(*CONSTRAIN, "--constraint", str(ours), "puffer-core", "puffer-ppo")
+    session.install(*CONSTRAIN, "--constraint", str(ours), "puffer-core", "puffer-ppo", "puffer-backend-onnx")
     session.chdir(session.create_tmp())
     session.run("puffer", "plugins", "list")
-    session.run("puffer", "train", "ppo", "cartpole", "--total-steps", "20000")
+    session.run("puffer", "train", "ppo", "cartpole", "--total-steps", "20000", "--run", "trained")
+    session.run("puffer", "export", "trained", "--output", "policy.onnx")
+    session.run("puffer", "eval", "policy.onnx", "--env", "cartpole")
 
 
 # --- environments ---------------------------------------------------------------------------------------
