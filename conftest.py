@@ -8,6 +8,7 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,29 @@ jaxtyping.install_import_hook(list(numeric_modules()), "puffer_shape_checks.chec
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--package-coverage", type=float, default=0.0, help="fail if a package's line coverage is below")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is compiled is kept in pytest's own cache, for every process of tests and the next session; not the user's.
+
+    Workers of pytest-xdist, and processes that tests start, find it in the environment.
+    """
+    cache: pytest.Cache | None = getattr(config, "cache", None)  # missing under `-p no:cacheprovider`
+    if cache is not None and not hasattr(config, "workerinput"):
+        os.environ["XDG_CACHE_HOME"] = str(cache.mkdir("compiled"))
+
+
+@pytest.fixture
+def compiled_fast() -> Iterator[None]:
+    """Small programs that run a few times: XLA need not try hard. Nothing happens where JAX is not installed."""
+    if not find_spec("jax"):
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
 
 
 @pytest.hookimpl(optionalhook=True)

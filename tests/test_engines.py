@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
 import gymnasium
-import jax
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
@@ -27,6 +25,7 @@ from puffer_ppo import update as ppo
 from puffer_ppo.config import PpoConfig
 from puffer_testing.components import build
 
+pytestmark = pytest.mark.usefixtures("compiled_fast")
 STEPS, ROWS = 6, 4
 VECTOR, IMAGE = Box(-2, 2, (3,)), Box(0, 255, (5, 4, 2), np.uint8)
 NESTED = Dict(move=Discrete(3), force=Box(-1, 1, (2,)), bits=MultiBinary(2))
@@ -100,14 +99,6 @@ def rollout(policy: Policy) -> tuple[Any, Any]:
         "truncated": truncated,
         "active": rng.random(lead) < 0.9,
     }
-
-
-@pytest.fixture(autouse=True)
-def compiled_fast() -> Iterator[None]:
-    """Programs of a few rows run once each: XLA need not try hard."""
-    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
 
 
 @cache

@@ -14,16 +14,10 @@ from puffer_core.errors import UsageError
 from puffer_testing.backend import BackendConformance
 
 
+@pytest.mark.usefixtures("compiled_fast")
 class TestJax(BackendConformance):
     name = "jax"
     options = {"device": "cpu", "cache": False}
-
-    @pytest.fixture(autouse=True)
-    def compiled_fast(self):
-        """Hundreds of small programs run once each: XLA need not try hard."""
-        jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
-        yield
-        jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -18,19 +17,11 @@ class TestTorch(ParityConformance):
 
 
 @pytest.mark.skipif(not find_spec("puffer_backend_jax"), reason="not installed")
+@pytest.mark.usefixtures("compiled_fast")
 class TestJax(ParityConformance):
     name = "jax"
     options = {"device": "cpu", "cache": False}
     cases = policy_cases()
-
-    @pytest.fixture(autouse=True)
-    def compiled_fast(self) -> Iterator[None]:
-        """Small programs run once each: XLA need not try hard."""
-        import jax
-
-        jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
-        yield
-        jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
 
 
 @pytest.mark.skipif(not find_spec("puffer_backend_onnx"), reason="not installed")

@@ -145,5 +145,5 @@ def test_rows_are_shared_out_where_the_memory_is_one_array(minibatches):
         if minibatches <= 4:
             assert np.isfinite(context.trainer().update()["loss/total"])
             return
-        with pytest.raises(UsageError, match="has 4 sequences"):
+        with pytest.raises(UsageError, match="has 4 rows, which a memory keeps whole"):
             context.trainer()

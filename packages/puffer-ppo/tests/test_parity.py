@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -88,16 +88,8 @@ class TestTorch(ParityConformance):
 
 
 @pytest.mark.skipif(not find_spec("puffer_backend_jax"), reason="not installed")
+@pytest.mark.usefixtures("compiled_fast")
 class TestJax(ParityConformance):
     name = "jax"
     options = {"device": "cpu", "cache": False}
     cases = CASES
-
-    @pytest.fixture(autouse=True)
-    def compiled_fast(self) -> Iterator[None]:
-        """Small programs run once each: XLA need not try hard."""
-        import jax
-
-        jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
-        yield
-        jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003

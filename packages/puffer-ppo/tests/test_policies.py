@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,18 +36,13 @@ def host() -> PluginHost:
 
 
 @pytest.fixture
-def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+def engine(request: pytest.FixtureRequest) -> str:
     """The name of one; JAX compiles quickly, for its small programs run three times each."""
     name = request.param
     pytest.importorskip(f"puffer_backend_{name}")
-    if name != "jax":
-        yield name
-        return
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
-    yield name
-    jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
+    if name == "jax":
+        request.getfixturevalue("compiled_fast")
+    return name
 
 
 @pytest.mark.parametrize("engine", ["jax", "torch"], indirect=True)
