@@ -23,6 +23,14 @@ def test_every_mode_is_a_line_and_the_last_is_a_command(capfd: pytest.CaptureFix
     assert lines[-1].startswith("puffer train TRAINER CartPole-v1 --vector.num-envs 2 --vector.mode ")
 
 
+def test_a_device_env_has_one_way_and_is_trained_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "py:puffer_testing.device_walk:DeviceWalk", *SHORT]) == 0
+    *_, said, command = capsys.readouterr().out.splitlines()
+    assert "within its compiled program" in said
+    assert command.startswith("puffer train TRAINER py:puffer_testing.device_walk:DeviceWalk --vector.num-envs ")
+    assert "--vector.mode" not in command
+
+
 def test_the_same_as_json(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *SHORT, "--json", "Pendulum-v1", "--env.g", "9.0"]) == 0
     found = json.loads(capfd.readouterr().out)

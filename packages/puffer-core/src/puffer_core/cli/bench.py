@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,7 @@ def run_bench(argv: list[str], host: PluginHost) -> int:
         return 0
     request, options = env_arguments("bench", argv, host, BenchOptions)
     with stdout_on_stderr():
+        request = _declared(request, host)
         make = partial(_make, request, host)
         step_seconds = _step_seconds(request, make)
     from puffer_core.vector.benchmark import best
@@ -80,6 +82,14 @@ def run_bench(argv: list[str], host: PluginHost) -> int:
         for own in measured:
             _say(_proposal(request, best(own)))
     return 0
+
+
+def _declared(request: EnvRequest, host: PluginHost) -> EnvRequest:
+    """The request of an env whose interface is known: what nobody registered is imported first."""
+    from puffer_core.vector.declaring import declared
+
+    spec = declared(request.provided, host.load(request.provided))
+    return request._replace(provided=replace(request.provided, spec=spec))
 
 
 def _make(request: EnvRequest, host: PluginHost, vector: VectorConfig) -> VectorEnv:
