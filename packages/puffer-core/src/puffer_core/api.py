@@ -140,7 +140,7 @@ def evaluate(
         run: the run, its directory, the directory of one of its checkpoints, or a file that `export` wrote.
         episodes: how many, >= 1.
         seed: of envs and sampling, 0..2**63-1; where None, the seed of the run's own evaluations, which depends
-            on the run's seed alone.
+            on the run's seed alone; 0 for a file.
         deterministic: take the mode of the policy's distribution instead of sampling.
         checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
         video: a file (.mp4 or .gif) for a film of the first episode of environment 0; `film_path` gives a name for it.

@@ -138,7 +138,9 @@ def _parser() -> Parser:
     )
     parser.add_argument("--env", metavar="ID", help="play a file in this env; its options are --env.KEY VALUE")
     parser.add_argument("--episodes", type=int, default=100, metavar="INT", help="how many, >= 1 (default: 100)")
-    parser.add_argument("--seed", type=int, metavar="INT", help="of envs and sampling (default: from the run's seed)")
+    parser.add_argument(
+        "--seed", type=int, metavar="INT", help="of envs and sampling (default: from the run's seed; of a file, 0)"
+    )
     parser.add_argument(
         "--checkpoint", default="last", metavar="last|best|STEP",
         help="which checkpoint; best: by the run's own evaluations (default: last)",
@@ -148,7 +150,8 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--video", nargs="?", const="", metavar="FILE",
-        help="film the first episode of environment 0: FILE.mp4 or FILE.gif (default: videos/ in the run's directory)",
+        help="film the first episode of environment 0: FILE.mp4 or FILE.gif (default: videos/ in the "
+        "run's directory, or beside the file)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     return parser
