@@ -195,9 +195,11 @@ def _default_backend(host: PluginHost, trainer: TrainerSpec, users: list[Spec]) 
         return "torch"  # not installed, or broken: the host says which, and what to do
     able = sorted(set.intersection(*(set(user.backends) for user in users)))
     words = f"on {' or '.join(able)}" if able else "on none together"
-    remedy = f"Install one of these backends: {', '.join(able)}." if able else "Choose another policy."
+    commands = " or ".join(f"pip install puffer-backend-{name}" for name in able)
+    remedy = f"Install it: {commands}" if able else "Choose another policy."
+    verb = "run" if len(users) > 1 else "runs"
     who = " and ".join(f"{user.KIND} {user.name}" for user in users)
-    raise UsageError(f"no backend is installed that this run can use: {who} run {words}", remedy=remedy)
+    raise UsageError(f"no backend is installed that this run can use: {who} {verb} {words}", remedy=remedy)
 
 
 def source_missing(host: PluginHost, trainer: TrainerSpec) -> UsageError:
