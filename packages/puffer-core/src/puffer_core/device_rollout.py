@@ -45,7 +45,7 @@ def start(ops: Ops, rng: Rng, *, env: DeviceEnv, policy: Policy, names: Sequence
     given = {
         "observation": begun.observation,
         "action_mask": begun.extras.get("action_mask"),
-        "global_state": _spread(ops, spec, begun.extras.get("global_state")),
+        "global_state": _by_row(ops, spec, begun.extras.get("global_state")),
         "previous_action": map_tree(ops.asarray, no_action(spec.action, spec.rows)),
         "previous_reward": ops.zeros((spec.rows,)),
     }
@@ -117,13 +117,13 @@ def _step(
     ends_with = {
         "observation": outcome.final_observation,
         "action_mask": extras.get("action_mask"),
-        "global_state": _spread(ops, spec, extras.get("final_global_state")),
+        "global_state": _by_row(ops, spec, extras.get("final_global_state")),
         "previous_action": acted["action"],
         "previous_reward": reward,
     }
     goes_on_with = ends_with | {
         "observation": outcome.observation,
-        "global_state": _spread(ops, spec, extras.get("global_state")),
+        "global_state": _by_row(ops, spec, extras.get("global_state")),
         "previous_action": map_tree(lambda x: ops.where(_beside(ops, begins, x), 0, x), acted["action"]),
         "previous_reward": ops.where(begins, 0.0, reward),
     }
@@ -185,7 +185,7 @@ def _beside(ops: Ops, flags: Array, x: Array) -> Array:
     return ops.reshape(flags, (*flags.shape, *(1,) * (len(x.shape) - len(flags.shape))))
 
 
-def _spread(ops: Ops, spec: VectorEnvSpec, state: Array | None) -> Array | None:
+def _by_row(ops: Ops, spec: VectorEnvSpec, state: Array | None) -> Array | None:
     """The global state of each row's environment."""
     if state is None or spec.rows == spec.num_envs:
         return state
