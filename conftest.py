@@ -76,9 +76,9 @@ def compiled_fast() -> Iterator[None]:
         return
     import jax
 
-    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
+    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]  # noqa: FBT003
     yield
-    jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
+    jax.config.update("jax_disable_most_optimizations", False)  # type: ignore[no-untyped-call]  # noqa: FBT003
 
 
 @pytest.hookimpl(optionalhook=True)
