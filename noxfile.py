@@ -23,7 +23,7 @@ CONSTRAIN = ("--constraint", str(ROOT / "constraints.txt"))
 BUILD = ("hatchling", "editables")
 PYTEST = ("pytest", "pytest-cov", "pytest-randomly", "pytest-xdist", "psutil", "sybil")
 TEST = (*PYTEST, "hypothesis", "beartype", "array-api-strict", "scipy", "optax", "onnxruntime", "onnxscript")
-ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio", "imageio-ffmpeg", "flax", "matplotlib")
+ENVS = ("mpe2", "pymunk", "lbforaging", "rware", "minigrid", "Box2D", "imageio", "imageio-ffmpeg", "flax", "seaborn")
 """Other people's environments that tests play in, what makes videos of them, and what gymnax imports."""
 ALONE = ("--no-deps", "gymnax")
 """gymnax 1.0 declares a Gymnasium older than ours, of which it uses the spaces alone; what else it needs is in ENVS."""

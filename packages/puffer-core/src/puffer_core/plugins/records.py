@@ -25,6 +25,7 @@ FIRST_PARTY = frozenset(
         "puffer-backend-jax",
         "puffer-backend-onnx",
         "puffer-backend-torch",
+        "puffer-env-gymnax",
         "puffer-env-native",
         "puffer-env-pettingzoo",
         "puffer-logger-tensorboard",
