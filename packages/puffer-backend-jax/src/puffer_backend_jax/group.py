@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import threading
 from typing import Any
 
 import jax
 import numpy as np
-from jax._src import distributed  # its barrier has no public name
+from jax._src import distributed  # who is still there has no public name
 
 from puffer_core.arrays import Tree
 from puffer_core.errors import UnsupportedError
 from puffer_core.numpy_backend import numpy_ops
 from puffer_core.peers import Peers, Reduction, reduced
 
-_LEAVING = 10.0
-"""Seconds that a process waits for the others when it ends."""
+_LEAVING = 60.0
+"""Seconds that rank 0 waits for the others when it ends: it serves them, and those that still run end with it."""
 _COMBINE: dict[Reduction, Any] = {"mean": np.mean, "sum": np.sum, "max": np.max}
 
 
@@ -52,7 +53,8 @@ class Group:
                 f"backend jax: rank {peers.rank} of {peers.world_size} cannot join the others: {error}",
                 remedy="build the backend before anything else uses JAX in the process",
             ) from error
-        atexit.register(_leave)  # runs before JAX's own
+        if peers.rank == 0:
+            atexit.register(_outlive, peers.world_size)  # runs before JAX's own
 
     def all_reduce(self, tree: Tree, op: Reduction) -> Tree:
         """A tree of NumPy arrays combined over all ranks, the same bits in each; needs room for those of every rank.
@@ -67,18 +69,18 @@ class Group:
             try:
                 everyone = multihost_utils.process_allgather(flat)
             except (ValueError, RuntimeError) as error:  # JAX raises either
-                atexit.unregister(_leave)
+                atexit.unregister(_outlive)
                 raise self._peers.lost("jax", "all_reduce", error) from error
             return np.asarray(_COMBINE[op](everyone, axis=0), flat.dtype)
 
         return reduced(numpy_ops, tree, op, combine)
 
 
-def _leave() -> None:
+def _outlive(world_size: int) -> None:
     client = distributed.global_state.client
     if client is None:
         return
-    try:
-        client.wait_at_barrier("puffer leaves", round(1000 * _LEAVING))
-    except jax.errors.JaxRuntimeError:
-        return  # another one ended before; nothing is lost any more
+    # Answers when every other process has called it too, or has left; none of them calls it.
+    gone = threading.Thread(target=client.get_live_nodes, args=(list(range(world_size)),), daemon=True)
+    gone.start()
+    gone.join(_LEAVING)
