@@ -113,7 +113,7 @@ def pictures(session: nox.Session) -> None:
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Throughput of training and of stepping, and time to solve, beside the peers; `-- --quick` for a short round."""
-    for script in ("ppo_throughput.py", "solve_cartpole.py", "vector.py", "modes.py"):
+    for script in ("ppo_throughput.py", "jax_throughput.py", "solve_cartpole.py", "vector.py", "modes.py"):
         checkout(session, "python", str(Path("benchmarks") / script), *session.posargs)
 
 

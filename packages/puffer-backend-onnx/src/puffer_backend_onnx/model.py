@@ -30,6 +30,7 @@ def _space(text: str) -> Layout | None:
 
 
 Space = Annotated[Layout, BeforeValidator(_space)]
+Input = Literal["observation", "action_mask", "global_state", "previous_action", "previous_reward"]
 
 
 class Part(BaseModel):
@@ -48,7 +49,7 @@ class Metadata(BaseModel):
     observation_space: Space
     action_space: Space
     global_state_space: Annotated[Layout | None, BeforeValidator(_space)]
-    inputs: Json[frozenset[str]]
+    inputs: Json[frozenset[Input]]
     outputs: Json[frozenset[str]]
     state: Json[dict[str, Part]]
 
@@ -84,7 +85,7 @@ class ModelPolicy:
             global_state=self.metadata.global_state_space,
             outputs=self.metadata.outputs,
         )
-        self.inputs = self.metadata.inputs
+        self.inputs: frozenset[str] = self.metadata.inputs
         self._taken = {value.name for value in self._session.get_inputs()}
         self._names = [value.name for value in self._session.get_outputs()]
         self.env_action: Tree = None
