@@ -129,10 +129,14 @@ def test_a_browser_shows_its_curves(trained: Path, board: Board) -> None:
     """With `PICTURES` set, the documentation's picture of it is written to that directory."""
     loaded(board, len(truth(trained, "episode/return_recent")))
     page = f"{board.address}?{urllib.parse.urlencode({'smoothing': 0, 'tagFilter': CURVES})}#timeseries"
-    shown = "".join(re.split(r"<[^>]*>", rendered(page, wait_ms=20_000)))
-    for tag in ("episode/return_recent", "loss/value", "policy/entropy", "policy/kl"):
-        assert tag in shown
-    assert f"{max(truth(trained, 'loss/value')):,}" in shown
+    wanted = {"episode/return_recent", "loss/value", "policy/entropy", "policy/kl"}
+    wanted.add(f"{max(truth(trained, 'loss/value')):,}")
+    for wait_ms in (20_000, 60_000, 120_000):  # the page's own time runs ahead of a server that has little of the CPU
+        shown = "".join(re.split(r"<[^>]*>", rendered(page, wait_ms=wait_ms)))
+        missing = {text for text in wanted if text not in shown}
+        if not missing:
+            break
+    assert not missing
     if pictures := os.environ.get("PICTURES"):
         photograph(page, Path(pictures) / "tensorboard.png")
 
