@@ -6,14 +6,16 @@ import importlib
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from puffer_core.arrays import named_leaves
 from puffer_core.collect import HostCollector
-from puffer_core.contracts.env import DeviceStart
+from puffer_core.contracts.env import DeviceStart, DeviceStep, VectorEnvSpec
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.contracts.trainer import Collector
 from puffer_core.device_collect import DeviceCollector
 from puffer_core.errors import CheckpointError, EnvError, UnsupportedError
+from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend
 from puffer_core.vector.device import DeviceVectorEnv
 
@@ -93,8 +95,8 @@ def device(env, backend=None, policy=Mixed, horizon=HORIZON, seed=7):
     return collector, backend.to_device(made.init(rng))
 
 
-def host(env, backend):
-    policy, rng = Mixed(env.spec), np.random.default_rng(0)
+def host(env, backend, policy=Mixed):
+    policy, rng = policy(env.spec), np.random.default_rng(0)
     envs = [DeviceVectorEnv(env, backend)]
     return HostCollector(envs, policy, backend=backend, horizon=HORIZON, seed=7, rng=rng)
 
@@ -166,6 +168,126 @@ def test_an_observation_of_another_shape_is_refused():
     collector, params = device(Wide(1))
     with pytest.raises(EnvError, match=r"reset gave observations of shape \(1, 3\), expected \(1, 2\)"):
         collector.collect(params)
+
+
+# --- agents, nested spaces, a global state ---
+
+
+class Pairs:
+    """Two agents an env walk apart by what they choose; the second is gone after two steps, until the episode ends.
+
+    An agent sees where it is and who it is, as leaves; the state of the env is where both are and the time.
+    """
+
+    LIMIT = 4
+
+    def __init__(self, num_envs=3):
+        box, two = spaces.Box(-9, 9, ()), spaces.Discrete(2)
+        rows = np.arange(2 * num_envs)
+        self.spec = VectorEnvSpec(
+            id="pairs",
+            num_envs=num_envs,
+            observation=Layout.of(spaces.Dict(place=box, who=spaces.Box(0, 1, (1,)))),
+            action=Layout.of(spaces.Dict(gear=two, speed=spaces.Box(-1, 1, ()))),
+            row_env=rows // 2,
+            row_group=np.zeros_like(rows),
+            agents=("lead", "other"),
+            global_state=Layout.of(spaces.Box(-9, 9, (3,))),
+            action_mask=True,
+        )
+
+    def _seen(self, ops, state):
+        who = ops.asarray((np.arange(self.spec.rows) % 2).astype(np.float32))
+        return {"place": state["place"], "who": who[:, None]}
+
+    def _everything(self, ops, state):
+        both = ops.reshape(state["place"], (self.spec.num_envs, 2))
+        return ops.concat([both, state["time"][:, None]], axis=1)
+
+    def _of_rows(self, ops, x):
+        return ops.take(x, ops.asarray(self.spec.row_env), axis=0)
+
+    def _extras(self, ops, state):
+        late = self._of_rows(ops, state["time"]) >= 2.0
+        other = ops.asarray(np.arange(self.spec.rows) % 2 == 1)
+        first = state["place"] < 1.0
+        return {
+            "global_state": self._everything(ops, state),
+            "active": ops.logical_not(ops.logical_and(late, other)),
+            "action_mask": ops.stack([ops.ones_like(first), first], axis=1),
+        }
+
+    def reset(self, ops, rng):
+        start = (np.arange(self.spec.rows) * 0.5).astype(np.float32) - 1.0
+        state = {"place": ops.asarray(start), "time": ops.asarray(np.arange(self.spec.num_envs, dtype=np.float32) % 3)}
+        return DeviceStart(state, self._seen(ops, state), self._extras(ops, state))
+
+    def step(self, ops, state, action, rng):
+        push = ops.astype(action["gear"], ops.float32) + ops.astype(action["speed"], ops.float32)
+        walked = {"place": state["place"] + push, "time": state["time"] + 1.0}
+        over = walked["time"] >= self.LIMIT
+        wall = ops.asarray(np.array([9.0] + [1.0] * (self.spec.num_envs - 1), np.float32))  # env 0 has none in reach
+        far = ops.max(ops.reshape(walked["place"], (self.spec.num_envs, 2)), axis=1) >= wall
+        terminated, truncated = far, ops.logical_and(over, ops.logical_not(far))
+        ended = ops.logical_or(far, over)
+        ended_rows = self._of_rows(ops, ended)
+        after = {
+            "place": ops.where(ended_rows, walked["place"] * 0.25, walked["place"]),
+            "time": ops.where(ended, ops.zeros_like(walked["time"]), walked["time"]),
+        }
+        return DeviceStep(
+            state=after,
+            observation=self._seen(ops, after),
+            reward=walked["place"],
+            terminated=self._of_rows(ops, terminated),
+            truncated=self._of_rows(ops, truncated),
+            final_observation=self._seen(ops, walked),
+            extras=self._extras(ops, after) | {"final_global_state": self._everything(ops, walked)},
+        )
+
+
+class Central(Mixed):
+    """Sure of what it does; its value is the sum of what it and the whole env saw since the episode began."""
+
+    def __init__(self, spec):
+        self.interface = PolicyInterface(observation=spec.observation, action=spec.action)
+        self.inputs = frozenset({"observation", "global_state", "previous_action", "previous_reward"})
+
+    def apply(self, ops, params, inputs, carry, reset, rng):
+        place, who = inputs["observation"]["place"], inputs["observation"]["who"][..., 0]
+        before = ops.astype(inputs["previous_action"]["gear"], ops.float32) + inputs["previous_action"]["speed"]
+        seen = place + 0.25 * who + 0.5 * before + inputs["previous_reward"] + ops.sum(inputs["global_state"], axis=-1)
+
+        def step(total, x):
+            value, begins = x
+            total = ops.where(begins, ops.zeros_like(total), total) + params["w"] * value
+            return total, total
+
+        total, values = ops.scan(step, carry[0], (seen, reset))
+        right = 1000.0 * (0.7 - place)
+        speed = 0.1 * place[..., None]
+        outputs = {"logits.gear": ops.stack([-right, right], axis=-1), "mean.speed": speed, "value": values}
+        return outputs | {"log_std.speed": ops.zeros_like(speed) - 20.0}, (total,)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_agents_that_leave_nested_spaces_and_a_global_state_are_as_on_the_host(name):
+    backend = engine(name)
+    other = host(Pairs(), backend, Central)
+    collector, params = device(Pairs(), backend, Central)
+    seen = []
+    for _ in range(4):
+        seen.append(arrays(backend, collector.collect(params)))
+        expected = arrays(backend, other.collect(params))
+        assert seen[-1].keys() == expected.keys()
+        for key in expected.keys() - {"log_prob"}:  # of noise that is as small as rounding
+            counts = expected["active"] if key.startswith(("action", "outputs", "reward")) else ...
+            np.testing.assert_allclose(seen[-1][key][counts], expected[key][counts], rtol=1e-5, atol=1e-6, err_msg=key)
+    for flag in ("terminated", "truncated"):
+        assert any(rollout[flag].any() for rollout in seen)
+    assert not all(rollout["active"].all() for rollout in seen)
+    assert any(rollout["final_outputs/value"].any() for rollout in seen)
+    assert collector.metrics()["episode/return"] == pytest.approx(other.metrics()["episode/return"])
 
 
 # --- its state ---
