@@ -1,4 +1,4 @@
-"""Several devices: a minibatch shared out over two gives what one gives. A process of its own has two CPU devices."""
+"""Several devices share rows and minibatches, and give what one gives. A process of its own has two CPU devices."""
 
 import json
 import os
@@ -13,12 +13,19 @@ from puffer_core.errors import UsageError
 
 LEARN = """
 import json
+from functools import partial
 import jax
 import numpy as np
 from puffer_backend_jax.backend import JaxBackend
 from puffer_backend_jax.config import JaxConfig
+from puffer_core.arrays import named_leaves
 from puffer_core.contracts.backend import OptimizerConfig
+from puffer_core.contracts.policy import PolicyInterface
+from puffer_core.device_collect import DeviceCollector
+from puffer_core.device_rollout import collect
 from puffer_core.errors import UsageError
+from puffer_testing.components import build
+from puffer_testing.device_walk import DeviceWalk
 
 rng = np.random.default_rng(0)
 start = {"w": rng.normal(size=(3, 8)).astype(np.float32), "out": rng.normal(size=(8, 1)).astype(np.float32)}
@@ -50,15 +57,38 @@ def learned(devices):
     return backend, params, backend.to_numpy((params, values)), text, backend.describe()["devices"]
 
 
+def collected(devices):
+    backend = JaxBackend(JaxConfig(device="cpu", devices=devices, cache=False))
+    env = DeviceWalk(6, length=4, limit=5, scattered=True)
+    policy = build("policy", "lstm", {}, PolicyInterface(observation=env.spec.observation, action=env.spec.action))
+    params = backend.to_device(policy.init(np.random.default_rng(0)))
+    rng = np.random.default_rng(0)
+    collector = DeviceCollector(env, policy, backend=backend, horizon=7, seed=7, rng=rng)
+    rollouts = tuple(backend.to_numpy(collector.collect(params)) for _ in range(3))
+    given = params, collector._state, backend.to_device(np.asarray(1)), backend.rng(0)
+    program = partial(collect, backend.ops, env=env, policy=policy, horizon=7)
+    with backend._scope():
+        reward = jax.jit(program)(*given)[0]["reward"]
+    return rollouts, [part.data.shape for part in reward.addressable_shards]
+
+
+def apart(trees):
+    pairs = zip(*(dict(named_leaves(tree)).values() for tree in trees), strict=True)
+    return max(float(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).max()) for a, b in pairs)
+
+
 one, two = learned(1), learned(2)
-apart = max(np.abs(one[2][0][name] - two[2][0][name]).max() for name in start)
+alone, together = collected(1), collected(2)
 try:
     two[0].compile(lambda ops, x: ops.spread(x, axis=0))(np.ones(7))
     refused = ""
 except UsageError as error:
     refused = f"{error.message} {error.remedy}"
 print(json.dumps({
-    "apart": float(apart),
+    "apart": apart([one[2][0], two[2][0]]),
+    "collected apart": apart([alone[0], together[0]]),
+    "rows of each": [alone[1], together[1]],
+    "acted": np.unique(alone[0][-1]["action"]).tolist(),
     "moved": float(np.abs(one[2][0]["w"] - start["w"]).max()),
     "reduced": ["all-reduce" in each[3] for each in (one, two)],
     "on": [len(each[1]["w"].devices()) for each in (one, two)],
@@ -87,13 +117,19 @@ def test_gradients_meet_in_an_all_reduce(found):
     assert found["reduced"] == [False, True]
 
 
+def test_each_collects_from_its_share_of_the_rows_what_one_collects(found):
+    assert found["acted"] == [0, 1]
+    assert found["collected apart"] < 1e-5
+    assert found["rows of each"] == [[[7, 6]], [[7, 3], [7, 3]]]
+
+
 def test_parameters_are_on_every_device(found):
     assert found["on"] == [1, 2]
     assert found["described"] == 2
 
 
 def test_what_cannot_be_shared_out_is_refused_with_the_nearest_sizes(found):
-    assert "2 devices cannot share 7 sequences" in found["refused"]
+    assert "2 devices cannot share 7 rows or sequences" in found["refused"]
     assert "6 or 8" in found["refused"]
 
 

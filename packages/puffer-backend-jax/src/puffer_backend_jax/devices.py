@@ -65,8 +65,9 @@ def spread_over(mesh: Mesh, x: jax.Array, axis: int) -> jax.Array:
     if length % count:
         near = [number for number in (length - length % count, length - length % count + count) if number]
         raise UsageError(
-            f"--backend.devices: {count} devices cannot share {length} sequences, the size of a minibatch, evenly",
-            remedy=f"change --minibatches, --horizon or --vector.num-envs so that it has {' or '.join(map(str, near))}",
+            f"--backend.devices: {count} devices cannot share {length} rows or sequences evenly",
+            remedy="change --vector.num-envs, --horizon or --minibatches so that rows, and the sequences of a "
+            f"minibatch, are multiples of {count}, such as {' or '.join(map(str, near))}",
         )
     constrain: Any = jax.lax.with_sharding_constraint
     spread: jax.Array = constrain(x, NamedSharding(mesh, _parts(*[None] * axis, _PARTS)))

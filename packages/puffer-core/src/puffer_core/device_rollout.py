@@ -69,7 +69,7 @@ def collect(
     policy: Policy,
     horizon: int,
 ) -> tuple[Rollout, State]:
-    """The next `horizon` steps of every row, and the state after them.
+    """The next `horizon` steps of every row, and the state after them; each device takes its share of the rows.
 
     Args:
         ops: the engine.
@@ -81,7 +81,8 @@ def collect(
         policy: who acts.
         horizon: T, >= 1.
     """
-    carry = state["carry"]
+    carry, rows = state["carry"], env.spec.rows
+    state = map_tree(lambda x: ops.spread(x, axis=0) if x.shape[:1] == (rows,) else x, state)
     walk = partial(_step, ops, params, env=env, policy=policy)
     (state, rng), steps = ops.scan(walk, (state, rng), (), length=horizon)
     evaluate = partial(_evaluate, ops, params, policy=policy, rng=rng)
@@ -92,7 +93,7 @@ def collect(
         "action": steps["action"],
         "outputs": steps["outputs"],
         "log_prob": steps["log_prob"],
-        "version": ops.broadcast_to(version, (horizon, env.spec.rows)),
+        "version": ops.broadcast_to(version, (horizon, rows)),
         "last_outputs": evaluate(state["inputs"], state["carry"], state["live"]["reset"]),
         "final_outputs": _final_outputs(ops, steps, evaluate),
         "reward": steps["reward"],
