@@ -63,6 +63,7 @@ class JaxBackend:
         table: Any = JaxOps(parallel=not self.on_host, mesh=mesh)
         self.ops: Ops = table
         self._lender = Lender(cached=self.config.cache)
+        self._copy = self.compile(lambda _, tree: map_tree(jnp.copy, tree))
 
     def to_device(self, tree: Tree) -> Tree:
         """NumPy arrays as JAX's: on the CPU the same memory, where it begins on 64 bytes and has no gaps."""
@@ -84,8 +85,7 @@ class JaxBackend:
 
     def copy(self, tree: Tree) -> Tree:
         """Arrays in memory of their own."""
-        with self._scope():
-            return jax.device_put(tree, self._placement, may_alias=False)
+        return self._copy(tree)  # one program: JAX takes 40 us an array where it copies them one by one
 
     def rng(self, seed: int) -> jax.Array:
         """A key of `jax.random`, from all 64 bits of the seed."""
