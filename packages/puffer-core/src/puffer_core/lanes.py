@@ -80,12 +80,21 @@ class Lane:
         self.env.recv()
         self.env_seconds += perf_counter() - start
         self._inputs.follow(slot, self._actions[slot - 1])
-        truncated, final_outputs = self._slots.truncated[slot], self._storage.final_outputs
-        if final_outputs and truncated.any():
-            inputs, actors = self._inputs.at_end(slot, truncated, self._actions[slot - 1]), self._actors
-            final = actors.call(actors.evaluate, params, inputs, self.carry, self._no_reset)["outputs"]
-            for name, value in final.items():
-                final_outputs[name][slot - 1, self.rows][truncated] = value[truncated]
+        if self._storage.final_outputs and self._slots.truncated[slot].any():
+            self._keep_final_outputs(params, slot)
+
+    def _keep_final_outputs(self, params: Params, slot: int) -> None:
+        """What the policy puts out where episodes were truncated in `slot`, to bootstrap from."""
+        actors, truncated = self._actors, np.flatnonzero(self._slots.truncated[slot])
+        # NumPy evaluates the rows that were truncated; other engines compile for a number of rows, and take them all.
+        alone = actors.backend.name == "numpy"
+        rows = truncated if alone else slice(None)
+        inputs = self._inputs.at_end(slot, rows, self._actions[slot - 1])
+        carry = map_tree(lambda x: x[rows], self.carry) if alone else self.carry
+        final = actors.call(actors.evaluate, params, inputs, carry, self._no_reset[rows])["outputs"]
+        for name, value in final.items():
+            kept = self._storage.final_outputs[name][slot - 1, self.rows]
+            kept[truncated] = value if alone else value[truncated]
 
     def last_outputs(self, params: Params) -> dict[str, Array]:
         """What the policy puts out at the last slot, to bootstrap from."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 
 from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Tree, map_tree, named_leaves
@@ -146,26 +145,25 @@ class PolicyInputs:
         if "previous_reward" in view:
             view["previous_reward"][...] = np.where(starts, 0.0, slots.reward[slot])
 
-    def at_end(self, slot: int, ended: Bool[np.ndarray, "rows"], action: Tree) -> dict[str, Tree]:
-        """The inputs that ended episodes ended with; those of other rows are of the present.
+    def at_end(self, slot: int, rows: Int64[np.ndarray, "ended"] | slice, action: Tree) -> dict[str, Tree]:
+        """The inputs that the episodes of these rows ended with, name to `[ended, ...]`.
 
         Args:
-            slot: where the next episode begins.
-            ended: rows whose episode did.
-            action: that ended them.
+            slot: where their next episodes begin.
+            rows: whose episodes ended; of others the observation is stale.
+            action: of all rows, that ended them.
         """
-        inputs, slots, spec = dict(self.at(slot)), self.slots, self.spec
-        if "observation" in inputs:
-            now, last = slots.observation[slot], slots.final_observation[slot]
-            inputs["observation"] = spec.observation.split(np.where(_beside(ended, now), last, now))
-        if "global_state" in inputs and slots.global_state is not None and slots.final_global_state is not None:
-            now, last = slots.global_state[slot][spec.row_env], slots.final_global_state[slot][spec.row_env]
+        given, slots, spec = self._views[slot], self.slots, self.spec
+        inputs: dict[str, Tree] = {"action_mask": given["action_mask"][rows]} if "action_mask" in given else {}
+        if "observation" in given:
+            inputs["observation"] = spec.observation.split(slots.final_observation[slot][rows])
+        if "global_state" in given and slots.final_global_state is not None:
             assert spec.global_state is not None
-            inputs["global_state"] = spec.global_state.split(np.where(_beside(ended, now), last, now))
-        if "previous_action" in inputs:
-            inputs["previous_action"] = action
-        if "previous_reward" in inputs:
-            inputs["previous_reward"] = slots.reward[slot]
+            inputs["global_state"] = spec.global_state.split(slots.final_global_state[slot][spec.row_env[rows]])
+        if "previous_action" in given:
+            inputs["previous_action"] = map_tree(lambda x: x[rows], action)
+        if "previous_reward" in given:
+            inputs["previous_reward"] = slots.reward[slot][rows]
         return inputs
 
     def wrap(self) -> None:
@@ -184,8 +182,3 @@ class PolicyInputs:
         """Make the last slot what `last` gave."""
         for name, target in self.last().items():
             assign(target, state[name])
-
-
-def _beside(flags: Bool[np.ndarray, "rows"], rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Flags with axes to broadcast against `[rows, ...]`."""
-    return flags.reshape(-1, *(1,) * (rows.ndim - 1))
