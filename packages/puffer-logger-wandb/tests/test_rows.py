@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +32,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_run_that_was_killed_says_what_it_has_and_repeats_nothing(
     tmp_path: Path, info: Callable[..., RunInfo], read: Callable[[Path], list[dict[str, object]]]
 ) -> None:
+    before = WandbLogger(WandbConfig(mode="offline"))
+    before.open(
+        info(tmp_path / "before", "before"), None
+    )  # this process's service, which the other finds in its variables
+    before.close()
+    assert "WANDB_SERVICE" in os.environ
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     logger = WandbLogger(WandbConfig(mode="offline"))
     there = logger.open(info(tmp_path, "killed"), 3990)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -18,9 +19,12 @@ _TEARDOWN_SECONDS = 5.0
 def library() -> ModuleType:
     """The package wandb, imported when a run starts: that takes a second.
 
-    Reports of its own errors to its makers are off, unless WANDB_ERROR_REPORTING is set.
+    Reports of its own errors to its makers are off, unless WANDB_ERROR_REPORTING is set. The service is this process's
+    own: that of a process that started this one would hold the id of a run for ever when the run is killed.
     """
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    if "wandb" not in sys.modules:
+        os.environ.pop("WANDB_SERVICE", None)
     import wandb
 
     return wandb
