@@ -68,6 +68,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XDG_CACHE_HOME"] = str(cache.mkdir("compiled"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage is of a package's own tests, without its conformance suite and its training: tracing doubles those."""
+    for item in items:
+        own = item.path.is_relative_to(ROOT / "packages") and item.path.name != "test_conformance.py"
+        if not own or item.get_closest_marker("learning"):
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture
 def compiled_fast() -> Iterator[None]:
     """Small programs that run a few times: XLA need not try hard. Nothing happens where JAX is not installed."""
