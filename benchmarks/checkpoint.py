@@ -19,9 +19,9 @@ from time import perf_counter, process_time
 
 import torch
 
-from puffer_core.checkpoint_writing import Saved, save
-from puffer_core.manifest import Header, ResumeEntry
-from puffer_core.statefile import encoded
+from puffer_core.checkpoints.manifest import Header, ResumeEntry
+from puffer_core.checkpoints.statefile import encoded
+from puffer_core.checkpoints.writing import Saved, save
 
 PARAMETERS = (1_000_000, 10_000_000)
 LAYERS = 8

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import puffer_core
-from puffer_core.checkpoint import Checkpoint, load
+from puffer_core.checkpoints.reading import Checkpoint, load
 from puffer_core.errors import CheckpointError
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run

@@ -16,11 +16,11 @@ from puffer_core.config import resolve
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.distributions import action_distribution
-from puffer_core.layout import Layout
 from puffer_core.normalisers import moments_init
 from puffer_core.numpy_backend import numpy_ops
 from puffer_core.plugins import PluginHost
 from puffer_core.run.context import RunContext
+from puffer_core.spaces.layout import Layout
 from puffer_ppo import update as ppo
 from puffer_ppo.config import PpoConfig
 from puffer_testing.components import build

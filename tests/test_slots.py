@@ -19,7 +19,7 @@ from puffer_backend_torch.config import TorchConfig
 from puffer_core import EnvBuffers, VectorEnv
 from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import map_tree, named_leaves
-from puffer_core.collect import HostCollector
+from puffer_core.collection.host import HostCollector
 from puffer_core.contracts.backend import LendingBackend
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.observation_batch import ObservationBatch

@@ -21,8 +21,8 @@ from puffer_backend_jax.config import JaxConfig
 from puffer_core.arrays import named_leaves
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.policy import PolicyInterface
-from puffer_core.device_collect import DeviceCollector
-from puffer_core.device_rollout import collect
+from puffer_core.collection.device import DeviceCollector
+from puffer_core.collection.device_rollout import collect
 from puffer_core.errors import UsageError
 from puffer_testing.components import build
 from puffer_testing.device_walk import DeviceWalk

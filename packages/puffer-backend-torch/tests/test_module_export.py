@@ -18,7 +18,7 @@ from puffer_backend_torch.config import TorchConfig
 from puffer_core.arrays import map_tree, named_leaves
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.errors import UnsupportedError, UsageError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 
 IMAGE = Dict(camera=Box(0, 255, (3, 8, 8), np.uint8), pos=Dict(x=Box(-1, 1, (2,), np.float64)))
 

@@ -17,8 +17,8 @@ from puffer_backend_torch.config import TorchConfig
 from puffer_core.contracts.policy import ExportsItself, PolicyInterface
 from puffer_core.distributions import head_sizes
 from puffer_core.errors import ShapeError, UnsupportedError, UsageError
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
+from puffer_core.spaces.layout import Layout
 from puffer_testing import PolicyConformance
 
 BOX, TWO = Box(-1, 1, (3,)), Discrete(2)

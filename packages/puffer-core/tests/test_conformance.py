@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from puffer_core.collect import HostCollector
+from puffer_core.collection.episodes import EpisodeStatistics
+from puffer_core.collection.host import HostCollector
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.contracts.policy import PolicyInterface
-from puffer_core.episodes import EpisodeStatistics
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend
-from puffer_core.seeding import Streams
+from puffer_core.spaces.layout import Layout
+from puffer_core.streams import Streams
 from puffer_testing import CheckpointableConformance, LoggerConformance, PluginConformance
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from puffer_core.distributions import Joint, action_distribution, head_sizes, is_parameter, to_env
 from puffer_core.distributions.families import Distribution
 from puffer_core.errors import ShapeError, UnsupportedError
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops as ops
+from puffer_core.spaces.layout import Layout
 
 F32 = np.float32
 Array = np.ndarray

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from puffer_core.arrays import named_leaves
-from puffer_core.checkpoint import Checkpoint, load
+from puffer_core.checkpoints.reading import Checkpoint, load
 from puffer_core.config.resolve import resolve
 from puffer_core.errors import UsageError
 from puffer_core.run import persistence

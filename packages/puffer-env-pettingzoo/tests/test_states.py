@@ -13,8 +13,8 @@ from gymnasium.spaces import Box, Discrete, Tuple
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import AssertOutOfBoundsWrapper, OrderEnforcingWrapper, TerminateIllegalWrapper
 
+from puffer_core.checkpoints.statefile import decode, encode
 from puffer_core.errors import CheckpointError, UnsupportedError
-from puffer_core.statefile import decode, encode
 from puffer_env_pettingzoo import AgentsVectorEnv
 from puffer_env_pettingzoo.tuples import TupleAgents
 from puffer_env_pettingzoo.turns import Turns

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from puffer_core.arrays import is_trainable, map_tree, named_leaves
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend, numpy_ops
+from puffer_core.spaces.layout import Layout
 from puffer_policies import CnnConfig, Composite, GruConfig, LstmConfig, MinGruConfig
 
 STEPS, ROWS = 9, 4

@@ -14,8 +14,8 @@ from puffer_core.arrays import named_leaves
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.distributions import action_distribution
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
+from puffer_core.spaces.layout import Layout
 from puffer_policies import Mlp, MlpConfig
 from puffer_policies.encoders.vector import encode, feature_count
 from puffer_policies.initialisation import orthogonal

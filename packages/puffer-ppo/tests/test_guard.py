@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from puffer_core.arrays import map_tree
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.config import resolve
 from puffer_core.nonfinite import NotFiniteError
 from puffer_core.plugins import PluginHost, Provided

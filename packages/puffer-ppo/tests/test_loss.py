@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from puffer_core.contracts.policy import PolicyInterface
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
+from puffer_core.spaces.layout import Layout
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.loss import diagnose, normalize, ppo_loss, surrogate, value_error
 

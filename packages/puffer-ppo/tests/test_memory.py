@@ -15,10 +15,10 @@ from puffer_core.config import resolve
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.errors import UsageError
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
 from puffer_core.plugins import PluginHost
 from puffer_core.run.context import RunContext
+from puffer_core.spaces.layout import Layout
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.update import update
 

@@ -22,8 +22,8 @@ from puffer_core.arrays import map_tree
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.distributions import action_distribution, head_sizes
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
+from puffer_core.spaces.layout import Layout
 from puffer_policies import Mlp, MlpConfig
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.loss import ppo_loss

@@ -13,8 +13,8 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sp
 
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.distributions import action_distribution, head_sizes
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import numpy_ops
+from puffer_core.spaces.layout import Layout
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.loss import ppo_loss
 from puffer_testing import ParityConformance, tree_case

@@ -13,9 +13,9 @@ from puffer_backend_torch.backend import TorchBackend
 from puffer_backend_torch.config import TorchConfig
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.policy import PolicyInterface
-from puffer_core.layout import Layout
 from puffer_core.normalisers import moments_init
 from puffer_core.numpy_backend import numpy_ops
+from puffer_core.spaces.layout import Layout
 from puffer_policies import Mlp, MlpConfig
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.update import REWARD_STATS, make_batch, update

@@ -11,7 +11,7 @@ import pytest
 
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnv, VectorEnvSpec
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_core.vector import SerialVectorEnv, environment_seed
 from puffer_testing.env import EnvConformance
 from puffer_testing.playing import difference, outside, random_action

@@ -12,8 +12,8 @@ from gymnasium.spaces import Box
 
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.contracts.policy import PolicyInterface
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend
+from puffer_core.spaces.layout import Layout
 from puffer_testing import CheckpointableConformance, LoggerConformance, PolicyConformance, TrainerConformance
 
 pytestmark = pytest.mark.usefixtures("specimens")

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from puffer_core.checkpoints.form import check_form
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
 from puffer_core.contracts.trainer import Metrics, Rollout, TrainerContext, Unit
-from puffer_core.states import check_form
 from puffer_random_search.config import RandomSearchConfig
 from puffer_random_search.search import mean_return, perturbed
 

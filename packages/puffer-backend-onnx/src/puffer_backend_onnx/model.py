@@ -18,8 +18,8 @@ from puffer_core.arrays import Array, Params, Tree, map_tree
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.contracts.policy import Agent, Inputs, Outputs, PolicyInterface
 from puffer_core.errors import CheckpointError
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend
+from puffer_core.spaces.layout import Layout
 
 _REMEDY = "export it anew: puffer export RUN --format onnx"
 
@@ -129,7 +129,7 @@ class ModelBackend(NumpyBackend):
         self._policy = policy
 
     def compile(self, fn: Callable[..., Tree], *, consumes: tuple[int, ...] = (), rows: int = 0) -> Callable[..., Tree]:
-        """`fn`, which is `puffer_core.acting.act` for some policy."""
+        """`fn`, which is `puffer_core.collection.acting.act` for some policy."""
         act = super().compile(fn, consumes=consumes, rows=rows)
         if not getattr(fn, "keywords", {}).get("deterministic"):
             return act

@@ -14,7 +14,7 @@ from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy
 from puffer_core.distributions import action_distribution, to_env
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 
 Draw = Callable[[np.random.Generator, int], np.ndarray[Any, Any]]
 _FAR = 1000.0

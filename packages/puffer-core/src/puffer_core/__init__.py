@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from puffer_core.contracts.ops import Ops
     from puffer_core.contracts.policy import Agent, Policy, PolicyInterface
     from puffer_core.contracts.trainer import Collector, Rollout, Trainer, TrainerContext
-    from puffer_core.layout import Layout
     from puffer_core.observation_batch import ObservationBatch
     from puffer_core.seeds import train_seeds
+    from puffer_core.spaces.layout import Layout
 
 _LAZY = {
     "Agent": "puffer_core.contracts.policy",
@@ -49,7 +49,7 @@ _LAZY = {
     "Checkpointable": "puffer_core.contracts.checkpointable",
     "Collector": "puffer_core.contracts.trainer",
     "EnvBuffers": "puffer_core.contracts.env",
-    "Layout": "puffer_core.layout",
+    "Layout": "puffer_core.spaces.layout",
     "MetricLogger": "puffer_core.contracts.logger",
     "ObservationBatch": "puffer_core.observation_batch",
     "Ops": "puffer_core.contracts.ops",

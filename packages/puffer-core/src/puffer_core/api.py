@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from puffer_core.checkpoints.locating import locate
 from puffer_core.contracts.env import VectorEnv
 from puffer_core.errors import UsageError
 from puffer_core.evaluation import Evaluation
@@ -15,7 +16,6 @@ from puffer_core.evaluation import evaluate as play
 from puffer_core.exporting import Exported, find_format, is_file, write
 from puffer_core.guests import working_directory_kept
 from puffer_core.loaded_policy import LoadedPolicy, load_agent
-from puffer_core.locating import locate
 from puffer_core.matches import acting, engine_of, match_of_file, match_of_run, option
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
@@ -117,7 +117,7 @@ def resume(run: Run | str | Path, *, host: PluginHost | None = None, quiet: bool
 def _display(quiet: bool) -> Display | None:
     if quiet:
         return None
-    from puffer_core.console import make_display
+    from puffer_core.console.run import make_display
 
     return make_display()
 

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from puffer_core.acting import call_actor, make_actor
 from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Tree
-from puffer_core.checkpoint import step_of
+from puffer_core.checkpoints.reading import step_of
+from puffer_core.collection.acting import call_actor, make_actor
+from puffer_core.collection.policy_inputs import PolicyInputs
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
 from puffer_core.contracts.policy import Agent
 from puffer_core.errors import EnvError
-from puffer_core.policy_inputs import PolicyInputs
 from puffer_core.statistics import mean_interval
 
 MAX_STEPS = 10_000

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from puffer_core.checkpoint import MANIFEST
+from puffer_core.checkpoints.reading import MANIFEST
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent
 from puffer_core.durable import make_directory

@@ -10,19 +10,19 @@ import numpy as np
 from jaxtyping import Bool
 from pydantic import ValidationError
 
-from puffer_core.acting import call_actor, make_actor
 from puffer_core.arrays import Tree, is_trainable, map_tree, named_leaves
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.manifest import Manifest, PolicyEntry
+from puffer_core.checkpoints.reading import load
+from puffer_core.collection.acting import call_actor, make_actor
+from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import Agent, Policy, PolicyInterface
 from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
-from puffer_core.layout import Layout
-from puffer_core.manifest import Manifest, PolicyEntry
 from puffer_core.plugins import PluginHost, Provided
-from puffer_core.policy_inputs import no_action
-from puffer_core.values import encoded, one_or_many
+from puffer_core.spaces.layout import Layout
+from puffer_core.spaces.values import encoded, one_or_many
 
 _SHOWN = 5
 """Differences that a message names."""

@@ -16,8 +16,8 @@ from puffer_core.loaded_policy import LoadedAgent, check_env, load_agent
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run.directory import Run
-from puffer_core.seeding import Streams
 from puffer_core.specs import PolicySpec
+from puffer_core.streams import Streams
 
 
 @dataclass(frozen=True)

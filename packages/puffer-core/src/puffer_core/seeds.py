@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from puffer_core.console.seeds import SilentSeeds, make_seed_display
 from puffer_core.durable import parse_json
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.evaluation import Evaluation
@@ -15,7 +16,6 @@ from puffer_core.plan import RunPlan
 from puffer_core.plugins import PluginHost
 from puffer_core.run.seed_directories import OPTIONS, seed_directory, seeds_in
 from puffer_core.run.seeds import SeedRun, SeedRuns, train_many
-from puffer_core.seed_console import SilentSeeds, make_seed_display
 from puffer_core.statistics import SeedStatistics, aggregate, require_scipy
 
 __all__ = ["SeedEvaluations", "SeedRun", "SeedRuns", "evaluate_seeds", "resume_seeds", "train_plan", "train_seeds"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from puffer_core.checkpoint import completed, is_sound
+from puffer_core.checkpoints.reading import completed, is_sound
 
 HERE = Path(__file__).parent
 TRAIN = [

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from puffer_core.checkpoint import completed, load, remove_leftovers, step_of
-from puffer_core.checkpoint_writing import Saved, save
-from puffer_core.manifest import Header, ResumeEntry
+from puffer_core.checkpoints.manifest import Header, ResumeEntry
+from puffer_core.checkpoints.reading import completed, load, remove_leftovers, step_of
+from puffer_core.checkpoints.writing import Saved, save
 from puffer_core.plan import RunOptions
 from puffer_core.run.kept import KeptCheckpoints
 from puffer_testing import FailingFiles, Operation

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from puffer_core.checkpoint import completed, is_sound, remove_leftovers, step_of
+from puffer_core.checkpoints.pruning import prune
+from puffer_core.checkpoints.reading import completed, is_sound, remove_leftovers, step_of
 from puffer_core.durable import make_directory
 from puffer_core.errors import ResourceError
 from puffer_core.plan import RunOptions
-from puffer_core.pruning import prune
 from puffer_core.run.kept import KeptCheckpoints
 from puffer_testing import Crashed, FailingFiles, Operation
 from puffer_testing.loading import load_module

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from puffer_core.checkpoint import MANIFEST, is_sound
-from puffer_core.checkpoint_writing import Saved, save
+from puffer_core.checkpoints.manifest import Header, Manifest, ResumeEntry, sealed
+from puffer_core.checkpoints.reading import MANIFEST, is_sound
+from puffer_core.checkpoints.writing import Saved, save
 from puffer_core.cli.main import main
-from puffer_core.manifest import Header, Manifest, ResumeEntry, sealed
 
 Injecting = Callable[..., AbstractContextManager[Any]]
 Break = Callable[[Path], object]

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from puffer_core import Agent, Layout, PolicyInterface
-from puffer_core.acting import call_actor, make_actor
 from puffer_core.arrays import map_tree
+from puffer_core.collection.acting import call_actor, make_actor
+from puffer_core.collection.policy_inputs import PolicyInputs
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import UnsupportedError
 from puffer_core.numpy_backend import NumpyBackend
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost
-from puffer_core.policy_inputs import PolicyInputs
 from puffer_core.run.context import make_env
 from puffer_testing.components import build
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from puffer_core.checkpoint import completed, is_sound, load
-from puffer_core.checkpoint_writing import Saved, save
+from puffer_core.checkpoints.manifest import Header, ResumeEntry
+from puffer_core.checkpoints.reading import completed, is_sound, load
+from puffer_core.checkpoints.writing import Saved, save
 from puffer_core.cli.main import main
 from puffer_core.errors import ResourceError
-from puffer_core.manifest import Header, ResumeEntry
 from puffer_core.plugins import PluginHost
 from puffer_core.run import saving
 from puffer_core.run.display import Silent

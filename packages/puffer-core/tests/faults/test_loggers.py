@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from puffer_core import api
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.loggers.fanout import RunLoggers
 from puffer_core.loggers.jsonl import METRICS, read_metrics

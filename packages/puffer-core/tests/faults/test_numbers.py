@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.config import resolve
 from puffer_core.nonfinite import IN_A_ROW, NotFiniteError
 from puffer_core.plugins import PluginHost, Provided

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from puffer_core import api
-from puffer_core.checkpoint import Checkpoint, completed, load
+from puffer_core.checkpoints.reading import Checkpoint, completed, load
 from puffer_core.config import resolve
 from puffer_core.errors import CheckpointError
 from puffer_core.plugins import PluginHost

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from puffer_core import api
-from puffer_core.checkpoint import MANIFEST
+from puffer_core.checkpoints.manifest import Manifest, sealed
+from puffer_core.checkpoints.reading import MANIFEST
 from puffer_core.cli.main import main
-from puffer_core.manifest import Manifest, sealed
 from puffer_core.run.directory import Run
 
 pytest.importorskip("puffer_ppo")

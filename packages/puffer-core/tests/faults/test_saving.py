@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from puffer_core.checkpoint import LATEST, completed, remove_leftovers, step_of
+from puffer_core.checkpoints.reading import LATEST, completed, remove_leftovers, step_of
 from puffer_core.errors import ResourceError
 from puffer_core.plan import RunOptions
 from puffer_testing import FailingFiles, Operation

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from puffer_core.arrays import map_tree
-from puffer_core.collect import HostCollector
+from puffer_core.collection.host import HostCollector
 from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import PolicyInterface
 from puffer_core.numpy_backend import NumpyBackend

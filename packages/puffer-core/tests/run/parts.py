@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.contracts.policy import Agent, PolicyInterface
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
 from puffer_core.numpy_backend import NumpyBackend
+from puffer_core.spaces.layout import Layout
 
 
 class Walk:

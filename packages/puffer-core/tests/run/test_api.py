@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from puffer_core import api
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.locating import locate
+from puffer_core.checkpoints.reading import load
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
 from puffer_core.evaluation import evaluate
-from puffer_core.locating import locate
 from puffer_core.numpy_backend import NumpyBackend
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from puffer_core.api import evaluate
-from puffer_core.checkpoint import MANIFEST, is_sound, load
-from puffer_core.checkpoint_writing import Saved, save
+from puffer_core.checkpoints.manifest import Header
+from puffer_core.checkpoints.reading import MANIFEST, is_sound, load
+from puffer_core.checkpoints.writing import Saved, save
 from puffer_core.cli.main import main
 from puffer_core.errors import CheckpointError
-from puffer_core.manifest import Header
 from puffer_core.run.directory import hold
 
 FIRST, LAST = "step-000000000008", "step-000000000024"

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from puffer_core import console
-from puffer_core import progress as progress_module
-from puffer_core.console import EndOnly, Lines, LiveDisplay, make_display
+from puffer_core.console import progress as progress_module
+from puffer_core.console import run as console
+from puffer_core.console.progress import Frame, Progress, clock, figure, sparkline
+from puffer_core.console.run import EndOnly, Lines, LiveDisplay, make_display
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.evaluation import Evaluation
 from puffer_core.plugins import PluginHost
-from puffer_core.progress import Frame, Progress, clock, figure, sparkline
 from puffer_core.run.directory import Run
 from puffer_core.run.loop import execute
 

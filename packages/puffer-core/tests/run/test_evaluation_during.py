@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from puffer_core import api
-from puffer_core.checkpoint import load, step_of
+from puffer_core.checkpoints.locating import locate
+from puffer_core.checkpoints.reading import load, step_of
 from puffer_core.cli.evaluate import run_eval
 from puffer_core.errors import CheckpointError, UsageError
-from puffer_core.locating import locate
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run
 from puffer_core.run.loop import execute

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from puffer_core.checkpoint import is_sound
+from puffer_core.checkpoints.reading import is_sound
 from puffer_core.cli.main import main
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.evaluation import Evaluation
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run, RunDirectory

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from puffer_core import api
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run

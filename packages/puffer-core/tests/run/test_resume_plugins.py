@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from puffer_core import api
-from puffer_core.checkpoint import MANIFEST
+from puffer_core.checkpoints.manifest import Manifest, sealed
+from puffer_core.checkpoints.reading import MANIFEST
 from puffer_core.errors import CheckpointError
-from puffer_core.manifest import Manifest, sealed
 from puffer_core.plugins import PluginHost
 from puffer_core.plugins.records import PluginRecord, Provided
 from puffer_core.run.directory import Run

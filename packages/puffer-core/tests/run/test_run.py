@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from puffer_core import hookimpl
-from puffer_core.checkpoint import is_sound, load
+from puffer_core.checkpoints.reading import is_sound, load
 from puffer_core.errors import CheckpointError, EnvError, PluginError, PufferError, UnsupportedError, UsageError
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run import persistence
@@ -385,7 +385,7 @@ from pathlib import Path
 from contextlib import closing
 spec = importlib.util.spec_from_file_location("plans", sys.argv[1])
 plans = importlib.util.module_from_spec(spec); spec.loader.exec_module(plans); plans.parts()
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.plugins import PluginHost
 from puffer_core.run import persistence
 from puffer_core.run.context import RunContext

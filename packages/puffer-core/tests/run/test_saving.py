@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from puffer_core.checkpoint import completed, load, step_of
+from puffer_core.checkpoints.reading import completed, load, step_of
 from puffer_core.errors import ResourceError
 from puffer_core.plan import RunOptions
 from puffer_core.plugins import PluginHost

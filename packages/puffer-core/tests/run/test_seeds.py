@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from puffer_core import api, train_seeds
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.cli.evaluate import run_eval
 from puffer_core.cli.main import main
 from puffer_core.config import resolve
+from puffer_core.console.seeds import LiveSeeds, SeedLines, make_seed_display, summary_lines
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run, hold
 from puffer_core.run.overview import overview, runs
 from puffer_core.run.seed_jobs import environment, how_many_at_once
 from puffer_core.run.seeds import SeedRuns, gather
-from puffer_core.seed_console import LiveSeeds, SeedLines, make_seed_display, summary_lines
 from puffer_core.statistics import aggregate
 
 HERE = str(Path(__file__).parent)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from puffer_core.config import resolve
-from puffer_core.console import EndOnly, Lines, LiveDisplay
+from puffer_core.console.run import EndOnly, Lines, LiveDisplay
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost
 from puffer_core.run.context import RunContext, make_env, resized

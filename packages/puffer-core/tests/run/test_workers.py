@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from puffer_core.config import resolve
-from puffer_core.console import EndOnly
+from puffer_core.console.run import EndOnly
 from puffer_core.plugins import PluginHost
 from puffer_core.run.loop import execute
 from puffer_testing.processes import is_alive, within

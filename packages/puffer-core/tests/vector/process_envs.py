@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
 from puffer_core.contracts.env import VectorEnvSpec
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 
 
 class Walk(gymnasium.Env[Any, Any]):

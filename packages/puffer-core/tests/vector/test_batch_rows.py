@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 
 from puffer_core.errors import ShapeError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_core.vector.batch_rows import BatchWriter, sparse
 from puffer_core.vector.columns import RowError
 from puffer_core.vector.masks import shown

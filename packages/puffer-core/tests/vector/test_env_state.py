@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import FilterObservation, FrameStackObservation, TimeLimit, TransformReward
 
+from puffer_core.checkpoints.statefile import decode, encode
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import CheckpointError, EnvError, UnsupportedError
-from puffer_core.statefile import decode, encode
 from puffer_core.vector import SerialVectorEnv
 from puffer_core.vector.env_state import EnvState
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from puffer_core.checkpoints.statefile import decode, encode
 from puffer_core.contracts.env import CountingEnv, EnvBuffers
 from puffer_core.errors import CheckpointError, EnvError, ShapeError, UnsupportedError, UsageError
-from puffer_core.statefile import decode, encode
 from puffer_core.vector import ProcessVectorEnv
 from puffer_core.vector.memory import locate
 from puffer_testing.env import EnvConformance

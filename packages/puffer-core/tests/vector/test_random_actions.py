@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_core.vector.random_actions import random_actions
 
 SPACES = [

@@ -12,7 +12,7 @@ from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.env import DeviceStart, DeviceStep, VectorEnvSpec
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_env_gymnax.spaces import to_gymnasium
 
 _BY_ROW, _BY_ROWS = (0, None), (0, 0, 0, None)

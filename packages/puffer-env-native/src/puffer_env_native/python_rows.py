@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from puffer_core.errors import EnvError
-from puffer_core.layout import Leaf
+from puffer_core.spaces.layout import Leaf
 from puffer_env_native.env import NativeEnv
 from puffer_env_native.fields import elements
 from puffer_env_native.table import Table

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 from puffer_env_native.env import NativeEnv
 
 NO_LIMIT = 2**62

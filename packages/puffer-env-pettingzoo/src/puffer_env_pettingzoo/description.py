@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_env_pettingzoo.outcome import checked
 from puffer_env_pettingzoo.team import Team, TeamEnv
 from puffer_env_pettingzoo.turns import Turns

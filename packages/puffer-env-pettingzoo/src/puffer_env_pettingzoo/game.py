@@ -10,7 +10,7 @@ import numpy as np
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import ShapeError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_core.vector.columns import RowError
 from puffer_core.vector.masks import KEY
 from puffer_env_pettingzoo.blocks import blocks_of

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 
 
 def common_layout(layouts: Sequence[Layout], what: str) -> Layout:

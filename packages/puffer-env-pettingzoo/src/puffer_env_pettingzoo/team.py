@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from puffer_core.errors import EnvError, ShapeError, UnsupportedError
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_core.vector.columns import suspicious
 from puffer_core.vector.masks import KEY, MaskWriter, shown
 from puffer_env_pettingzoo.padding import common_layout

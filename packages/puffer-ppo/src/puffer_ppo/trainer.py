@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from puffer_core.arrays import Params, named_leaves
+from puffer_core.checkpoints.form import check_form
 from puffer_core.contracts.backend import OptimizerConfig
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
@@ -15,7 +16,6 @@ from puffer_core.errors import UsageError
 from puffer_core.nonfinite import UpdateGuard
 from puffer_core.normalisers import moments_init
 from puffer_core.schedules import schedule
-from puffer_core.states import check_form
 from puffer_ppo.config import PpoConfig
 from puffer_ppo.update import REWARD_STATS, update
 

@@ -16,9 +16,9 @@ import numpy as np
 from puffer_core.arrays import Tree
 from puffer_core.contracts.ops import Ops
 from puffer_core.distributions import action_distribution, to_env
-from puffer_core.layout import Layout
 from puffer_core.normalisers import moments_update, normalise, return_moments, scale_reward
 from puffer_core.returns import discount_and_bootstrap, gae, lambda_returns, vtrace
+from puffer_core.spaces.layout import Layout
 
 Draw: TypeAlias = Callable[[np.random.Generator], np.ndarray]
 """One input."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from puffer_core.checkpoints.statefile import decode, encode
 from puffer_core.contracts.checkpointable import Checkpointable, State
 from puffer_core.errors import CheckpointError
-from puffer_core.statefile import decode, encode
 
 
 class CheckpointableConformance:

@@ -7,7 +7,7 @@ from gymnasium.spaces import Box, Discrete
 from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.env import DeviceStart, DeviceStep, VectorEnvSpec
 from puffer_core.contracts.ops import Ops, Rng
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 
 
 class DeviceWalk:

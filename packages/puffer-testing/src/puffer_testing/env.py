@@ -17,8 +17,8 @@ import pytest
 
 from puffer_core.contracts.env import EnvBuffers, VectorEnv
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
 from puffer_core.plan import VectorConfig
+from puffer_core.spaces.layout import Layout
 from puffer_core.vector import make_vector_env
 from puffer_testing.components import host
 from puffer_testing.playing import Player, Recorded, difference, outside

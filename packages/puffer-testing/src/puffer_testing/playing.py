@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 from puffer_core.vector.random_actions import random_actions
 
 Recorded: TypeAlias = dict[str, np.ndarray[Any, Any]]

@@ -15,12 +15,12 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from puffer_core.arrays import Params, Tree, is_trainable, map_tree, named_leaves
+from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Outputs, Policy, PolicyInterface
 from puffer_core.distributions import action_distribution, is_parameter
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout
-from puffer_core.policy_inputs import no_action
+from puffer_core.spaces.layout import Layout
 from puffer_testing.components import build, find
 
 STEPS, ROWS = 6, 4

@@ -11,10 +11,10 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from puffer_core.arrays import Tree, is_trainable, map_tree, named_leaves
+from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy, PolicyInterface
-from puffer_core.layout import Layout
-from puffer_core.policy_inputs import no_action
+from puffer_core.spaces.layout import Layout
 from puffer_testing.backend_cases import OpCase
 from puffer_testing.components import build, host
 

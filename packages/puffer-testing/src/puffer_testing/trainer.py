@@ -20,7 +20,8 @@ import pytest
 
 import puffer_core
 from puffer_core.arrays import named_leaves
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
+from puffer_core.checkpoints.statefile import encode
 from puffer_core.config import resolve
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
@@ -30,7 +31,6 @@ from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.persistence import restore, save
 from puffer_core.run.record import RunRecord
-from puffer_core.statefile import encode
 from puffer_testing.components import host
 
 

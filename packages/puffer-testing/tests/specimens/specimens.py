@@ -8,12 +8,12 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from pydantic import BaseModel, ConfigDict, Field
 
+from puffer_core.checkpoints.form import check_form
 from puffer_core.contracts.env import EnvBuffers, VectorEnvSpec
 from puffer_core.contracts.policy import Agent, PolicyInterface
 from puffer_core.distributions import head_sizes
 from puffer_core.errors import CheckpointError, UnsupportedError
-from puffer_core.layout import Layout
-from puffer_core.states import check_form
+from puffer_core.spaces.layout import Layout
 
 
 class Recurrent:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from puffer_backend_torch.modules.calling import Call
 from puffer_backend_torch.modules.slots import STATS, Slots, own_noise
 from puffer_core.arrays import Tree, map_tree, named_leaves
+from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.policy import Outputs, PolicyInterface
 from puffer_core.errors import PufferError, ShapeError, UnsupportedError
-from puffer_core.policy_inputs import no_action
 
 
 def example_inputs(interface: PolicyInterface, names: tuple[str, ...], *lead: int) -> dict[str, Tree]:

@@ -13,7 +13,7 @@ from puffer_core.cli.parser import Parser
 from puffer_core.errors import CheckpointError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from puffer_core.inventory import Found
+    from puffer_core.checkpoints.inventory import Found
     from puffer_core.plugins import PluginHost
 
 
@@ -53,7 +53,7 @@ def _parser(action: str, what: str, description: str) -> Parser:
 
 def _list(argv: list[str]) -> int:
     arguments = _parser("list", "RUN", "The checkpoints of a run, by step.").parse(argv)
-    from puffer_core.inventory import best_of, find
+    from puffer_core.checkpoints.inventory import best_of, find
 
     found = find(_checkpoints(arguments.path))
     latest, best = _latest(found), best_of(found)
@@ -79,8 +79,8 @@ def _list(argv: list[str]) -> int:
 def _verify(argv: list[str]) -> int:
     description = "Read every file and compare it with its SHA-256. Exit code 4: one is damaged."
     arguments = _parser("verify", "RUN|CHECKPOINT", description).parse(argv)
-    from puffer_core.checkpoint import is_checkpoint
-    from puffer_core.inventory import verify
+    from puffer_core.checkpoints.inventory import verify
+    from puffer_core.checkpoints.reading import is_checkpoint
 
     path = Path(arguments.path)
     single = is_checkpoint(path)
@@ -111,17 +111,17 @@ def _summary(bad: list[Found], good: list[Found]) -> str:
 
 
 def _siblings(path: Path) -> list[Found]:
-    from puffer_core.inventory import find
+    from puffer_core.checkpoints.inventory import find
 
     return [item for item in find(path.resolve().parent) if item.path.name != path.name]
 
 
 def _inspect(argv: list[str]) -> int:
     arguments = _parser("inspect", "RUN|CHECKPOINT", "What a checkpoint holds; of a run, its last.").parse(argv)
-    from puffer_core.checkpoint import load
+    from puffer_core.checkpoints.inventory import best_of, find
+    from puffer_core.checkpoints.locating import locate
+    from puffer_core.checkpoints.reading import load
     from puffer_core.cli.manifest_words import lines, summary
-    from puffer_core.inventory import best_of, find
-    from puffer_core.locating import locate
 
     _, path = locate(arguments.path)
     loaded = load(path, ["policy"])
@@ -150,7 +150,7 @@ def _prune(argv: list[str]) -> int:
         flag, value = f"--{name.replace('_', '-')}", getattr(arguments, name)
         if value < least:
             raise UsageError(f"{flag}: got {value}, expected an integer >= {least}")
-    from puffer_core.pruning import prune
+    from puffer_core.checkpoints.pruning import prune
 
     directory = _checkpoints(arguments.path).parent
     pruned = prune(
@@ -182,7 +182,7 @@ def _checkpoints(path: str) -> Path:
     Raises:
         CheckpointError: not a run.
     """
-    from puffer_core.checkpoint import CHECKPOINTS, is_checkpoint
+    from puffer_core.checkpoints.reading import CHECKPOINTS, is_checkpoint
     from puffer_core.run.directory import Run
 
     given = Path(path)
@@ -195,7 +195,7 @@ def _checkpoints(path: str) -> Path:
 
 def _some(path: Path) -> list[Found]:
     """The checkpoints of a run, one at least."""
-    from puffer_core.inventory import find
+    from puffer_core.checkpoints.inventory import find
     from puffer_core.run.directory import Run
 
     found = find(_checkpoints(str(path)))
@@ -206,7 +206,7 @@ def _some(path: Path) -> list[Found]:
 
 def _latest(found: list[Found]) -> Found | None:
     """The one that `puffer eval RUN` takes: the last, unless it was never completed."""
-    from puffer_core.checkpoint import MANIFEST
+    from puffer_core.checkpoints.reading import MANIFEST
 
     return next((item for item in reversed(found) if (item.path / MANIFEST).is_file()), None)
 

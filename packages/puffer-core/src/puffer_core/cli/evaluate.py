@@ -95,7 +95,7 @@ def _evaluate_seeds(directory: str, video: str | None, options: dict[str, Any]) 
     """The figures of several seeds."""
     if video is not None:
         raise UsageError(f"--video: {directory} holds several seeds, expected one run", remedy="name one of them")
-    from puffer_core.seed_console import statistics_lines
+    from puffer_core.console.seeds import statistics_lines
     from puffer_core.seeds import evaluate_seeds
 
     with stdout_on_stderr():

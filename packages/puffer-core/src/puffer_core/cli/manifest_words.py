@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from puffer_core.checkpoint import Checkpoint
+from puffer_core.checkpoints.reading import Checkpoint
 from puffer_core.cli.output import size_text
 
 

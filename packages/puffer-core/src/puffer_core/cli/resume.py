@@ -49,7 +49,7 @@ def run_resume(argv: list[str], host: PluginHost) -> int:
 
 
 def _display(plan: RunPlan) -> Display:
-    from puffer_core.console import make_display
+    from puffer_core.console.run import make_display
 
     return make_display(quiet=plan.options.quiet)
 

@@ -67,7 +67,7 @@ def _train(trainer: str, argv: list[str], host: PluginHost) -> None:
 
         train_plan(plan, host)
         return
-    from puffer_core.console import make_display
+    from puffer_core.console.run import make_display
     from puffer_core.run.resume import begin
 
     begin(plan, host, argv=argv, display=make_display(quiet=plan.options.quiet))

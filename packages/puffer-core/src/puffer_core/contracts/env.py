@@ -22,8 +22,8 @@ from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.errors import ShapeError
-from puffer_core.layout import Layout
 from puffer_core.observation_batch import ObservationBatch
+from puffer_core.spaces.layout import Layout
 
 Infos: TypeAlias = Sequence[tuple[int, Mapping[str, Any]]]
 """Sparse infos of one step, as (row, dict); only rows that have something to say."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from puffer_core.arrays import Array, Params, Tree
 from puffer_core.contracts.ops import Ops, Rng
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 
 Inputs: TypeAlias = Mapping[str, Tree]
 """What a policy may ask for, by name, each `[time, rows, ...]`: `observation`, `action_mask`, `global_state`

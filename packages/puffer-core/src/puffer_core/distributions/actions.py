@@ -23,7 +23,7 @@ from puffer_core.distributions.families import (
 )
 from puffer_core.distributions.joint import Joint
 from puffer_core.errors import ShapeError, UnsupportedError
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 
 PARAMETERS = frozenset({"logits", "mean", "log_std"})
 """Policy outputs that are parameters of the action distribution; of a nested space each leaf has its own, such as

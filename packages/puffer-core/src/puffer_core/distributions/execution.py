@@ -10,7 +10,7 @@ from jaxtyping import Shaped
 
 from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.ops import Ops
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 
 
 def to_env(ops: Ops, action: Layout, x: Tree) -> Tree:

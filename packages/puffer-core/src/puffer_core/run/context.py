@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from puffer_core.batches import divided, joined
-from puffer_core.collect import HostCollector
+from puffer_core.collection.batches import divided, joined
+from puffer_core.collection.device import DeviceCollector
+from puffer_core.collection.host import HostCollector
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import Checkpointable
 from puffer_core.contracts.env import DeviceEnv, VectorEnv, VectorEnvSpec
 from puffer_core.contracts.logger import MetricLogger
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.contracts.trainer import Collector, Trainer
-from puffer_core.device_collect import DeviceCollector
 from puffer_core.errors import PluginError, UnsupportedError, UsageError
 from puffer_core.peers import Peers
 from puffer_core.plan import Component, RunPlan, VectorConfig
 from puffer_core.plugins import PluginHost, Provided
-from puffer_core.seeding import Streams
 from puffer_core.specs import EnvSpec, PolicySpec, Spec
+from puffer_core.streams import Streams
 from puffer_core.vector.declaring import declared
 
 if TYPE_CHECKING:

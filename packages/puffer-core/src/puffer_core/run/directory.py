@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from puffer_core.checkpoint import CHECKPOINTS, completed, remove_leftovers
+from puffer_core.checkpoints.reading import CHECKPOINTS, completed, remove_leftovers
 from puffer_core.durable import append_line, json_bytes, make_directory, parse_json, replace_file
 from puffer_core.errors import CheckpointError, ResourceError, UsageError
 from puffer_core.evaluation import Evaluation

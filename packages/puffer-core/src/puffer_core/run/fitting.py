@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from puffer_core.checkpoints.manifest import PolicyEntry
 from puffer_core.errors import CheckpointError
-from puffer_core.layout import Layout
-from puffer_core.manifest import PolicyEntry
+from puffer_core.spaces.layout import Layout
 
 _SPACES = ("observation", "action", "global_state")
 _REST = ("target", "config", "inputs", "outputs", "carry")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from puffer_core.checkpoint import step_name
-from puffer_core.inventory import find
+from puffer_core.checkpoints.inventory import find
+from puffer_core.checkpoints.reading import step_name
+from puffer_core.checkpoints.retention import best, remove, retained
 from puffer_core.plan import RunOptions
-from puffer_core.retention import best, remove, retained
 
 
 class KeptCheckpoints:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from puffer_core.checkpoint import CHECKPOINTS, Checkpoint, VersionError, load
+from puffer_core.checkpoints.inventory import find
+from puffer_core.checkpoints.reading import CHECKPOINTS, Checkpoint, VersionError, load
 from puffer_core.errors import CheckpointError
-from puffer_core.inventory import find
 
 
 def latest_sound(run: Path) -> tuple[Checkpoint | None, list[str]]:

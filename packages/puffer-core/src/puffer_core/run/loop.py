@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from puffer_core.checkpoint import Checkpoint, step_name
+from puffer_core.checkpoints.reading import Checkpoint, step_name
 from puffer_core.contracts.logger import MetricLogger, RunInfo
 from puffer_core.contracts.trainer import Metrics
 from puffer_core.errors import PufferError
@@ -30,8 +30,8 @@ from puffer_core.run.evaluating import evaluate_agent
 from puffer_core.run.record import RunRecord
 from puffer_core.run.saving import Saver, passed
 from puffer_core.run.signals import RunStopped, StopFlag, stop_on_signals
+from puffer_core.run.system import SystemMetrics
 from puffer_core.run.watchdog import Watchdog, remove_empty
-from puffer_core.system import SystemMetrics
 
 if TYPE_CHECKING:
     from puffer_core.vector.choosing import Choice

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from puffer_core.checkpoint import CHECKPOINTS, completed, step_of
+from puffer_core.checkpoints.inventory import size
+from puffer_core.checkpoints.reading import CHECKPOINTS, completed, step_of
 from puffer_core.errors import CheckpointError
-from puffer_core.inventory import size
 from puffer_core.loggers.jsonl import METRICS
 from puffer_core.run.directory import CONFIG, LOCK, Run
 

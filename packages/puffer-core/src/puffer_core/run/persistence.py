@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from importlib_metadata import version
 
-from puffer_core import checkpoint_writing
 from puffer_core.arrays import named_leaves
-from puffer_core.checkpoint import Checkpoint
-from puffer_core.checkpoint_writing import Saved
+from puffer_core.checkpoints import writing
+from puffer_core.checkpoints.manifest import ComponentEntry, Header, PolicyEntry, ResumeEntry
+from puffer_core.checkpoints.reading import Checkpoint
+from puffer_core.checkpoints.writing import Saved
 from puffer_core.contracts.checkpointable import Checkpointable, State
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Trainer
 from puffer_core.durable import json_bytes
 from puffer_core.errors import CheckpointError
-from puffer_core.manifest import ComponentEntry, Header, PolicyEntry, ResumeEntry
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.fitting import check_fits
@@ -55,7 +55,7 @@ def save(
     components = _saved(context, trainer, record)
     nonfinite = _nonfinite(components["policy"].state)
     header = _header(context, trainer, directory.path.name, nonfinite, score)
-    return checkpoint_writing.save(
+    return writing.save(
         directory.checkpoints, header, components, to_numpy=context.backend.to_numpy, replace=replace
     )
 

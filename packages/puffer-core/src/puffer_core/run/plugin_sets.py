@@ -8,7 +8,7 @@ from typing import Any
 
 from importlib_metadata import PackageNotFoundError, version
 
-from puffer_core.checkpoint import Checkpoint
+from puffer_core.checkpoints.reading import Checkpoint
 from puffer_core.errors import CheckpointError, PufferError, UsageError
 from puffer_core.plugins import PluginHost
 from puffer_core.plugins.requirements import normalise

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from puffer_core.checkpoints.form import check_form
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.trainer import Metrics
 from puffer_core.evaluation import Evaluation
 from puffer_core.plan import RunOptions
-from puffer_core.states import check_form
 
 
 class RunRecord:

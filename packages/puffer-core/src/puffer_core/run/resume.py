@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from puffer_core.checkpoint import Checkpoint, is_checkpoint
+from puffer_core.checkpoints.reading import Checkpoint, is_checkpoint
 from puffer_core.config import plan_of
 from puffer_core.durable import parse_json
 from puffer_core.errors import CheckpointError, PluginError, UsageError

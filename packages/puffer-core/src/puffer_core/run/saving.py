@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
-from puffer_core.checkpoint import remove_leftovers, step_name, step_of
+from puffer_core.checkpoints.reading import remove_leftovers, step_name, step_of
 from puffer_core.contracts.trainer import Metrics, Trainer
 from puffer_core.errors import ResourceError
 from puffer_core.plan import RunOptions

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from puffer_core.checkpoint import load
+from puffer_core.checkpoints.reading import load
 from puffer_core.durable import json_bytes, parse_json, replace_file
 from puffer_core.errors import CheckpointError, PufferError, ResourceError, UsageError
 from puffer_core.evaluation import Evaluation

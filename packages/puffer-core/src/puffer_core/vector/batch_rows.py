@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from puffer_core.errors import ShapeError
-from puffer_core.layout import Layout, Leaf
-from puffer_core.nesting import NestingError, assembled
+from puffer_core.spaces.layout import Layout, Leaf
+from puffer_core.spaces.nesting import NestingError, assembled
 from puffer_core.vector.columns import ColumnWriter, RowError, Target, misfit, suspicious
 from puffer_core.vector.masks import KEY, MaskWriter, Shown
 from puffer_core.vector.slots import leaf_views

@@ -11,8 +11,8 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.env import EnvBuffers, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
-from puffer_core.layout import Layout
 from puffer_core.quoting import error_text
+from puffer_core.spaces.layout import Layout
 
 Value = TypeVar("Value")
 

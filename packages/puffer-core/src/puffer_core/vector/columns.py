@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from puffer_core.errors import ShapeError
-from puffer_core.leaves import Leaf
+from puffer_core.spaces.leaves import Leaf
 
 _FORM = attrgetter("dtype", "shape")
 _INTEGERS = frozenset((int, np.int64, np.int32))

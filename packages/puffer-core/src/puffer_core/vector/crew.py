@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from puffer_core.checkpoints.statefile import encode
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import EnvError, PufferError
-from puffer_core.statefile import encode
 from puffer_core.vector.channel import Message
 from puffer_core.vector.control import ROW_BYTES
 from puffer_core.vector.memory import describe, shared_zeros

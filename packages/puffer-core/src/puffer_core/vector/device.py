@@ -13,16 +13,16 @@ import numpy as np
 from jaxtyping import Shaped
 
 from puffer_core.arrays import Tree, named_leaves, replace_leaves
+from puffer_core.checkpoints.form import check_form
+from puffer_core.collection.device_rollout import check_observation
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import DeviceEnv, DeviceStart, DeviceStep, EnvBuffers, Infos
 from puffer_core.contracts.ops import Ops, Rng
-from puffer_core.device_rollout import check_observation
 from puffer_core.errors import EnvError, UnsupportedError, UsageError
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.specs import EnvSpec
-from puffer_core.states import check_form
 from puffer_core.vector.checks import check_rows, check_slot, own_actions, sent
 from puffer_core.vector.making import check_options, making
 

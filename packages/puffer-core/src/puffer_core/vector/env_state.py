@@ -11,10 +11,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from puffer_core.checkpoints.statefile import encode
 from puffer_core.contracts.checkpointable import State
 from puffer_core.errors import CheckpointError, PufferError
 from puffer_core.quoting import error_text
-from puffer_core.statefile import encode
 
 
 @dataclass(frozen=True)

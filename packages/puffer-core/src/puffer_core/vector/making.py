@@ -12,9 +12,9 @@ import gymnasium
 
 from puffer_core.errors import EnvError, PufferError, UnsupportedError, UsageError, did_you_mean
 from puffer_core.guests import working_directory_kept
-from puffer_core.layout import Layout
-from puffer_core.nesting import is_nested
 from puffer_core.quoting import error_text
+from puffer_core.spaces.layout import Layout
+from puffer_core.spaces.nesting import is_nested
 from puffer_core.vector.checks import FAULTS
 
 _PIP = re.compile(r"pip install [^`'\n]+[^`'\n.,;: ]")

@@ -13,8 +13,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from puffer_core.layout import Layout
-from puffer_core.nesting import Opening, walk
+from puffer_core.spaces.layout import Layout
+from puffer_core.spaces.nesting import Opening, walk
 from puffer_core.vector.columns import RowError
 
 KEY = "action_mask"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 
 
 def random_actions(

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from puffer_core.layout import Layout
-from puffer_core.nesting import NestingError
+from puffer_core.spaces.layout import Layout
+from puffer_core.spaces.nesting import NestingError
 from puffer_core.vector.columns import ColumnWriter, RowError, misfit
 from puffer_core.vector.masks import KEY, MaskWriter, Shown
 from puffer_core.vector.slots import Slot

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from puffer_core.contracts.env import EnvBuffers
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 from puffer_core.vector.columns import Target
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from puffer_core.contracts.env import VectorEnvSpec
-from puffer_core.layout import Layout
+from puffer_core.spaces.layout import Layout
 
 _AS_IT_IS = ("id", "action_mask", "cost", "snapshot", "no_snapshot", "max_episode_steps")
 _LAYOUTS = ("observation", "action", "global_state")

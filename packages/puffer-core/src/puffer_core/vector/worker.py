@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from puffer_core.checkpoints.statefile import decode, encode
 from puffer_core.contracts.env import EnvBuffers, RenderingEnv, VectorEnv
 from puffer_core.errors import EnvError, PufferError, UnsupportedError
 from puffer_core.quoting import error_text
 from puffer_core.specs import import_target
-from puffer_core.statefile import decode, encode
 from puffer_core.vector import control
 from puffer_core.vector.channel import Channel, Message
 from puffer_core.vector.checks import env_error

@@ -11,7 +11,7 @@ import numpy as np
 from puffer_core.arrays import Array, Params
 from puffer_core.contracts.ops import Dtype, Ops
 from puffer_core.errors import UnsupportedError
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 from puffer_policies.encoders.impala import Impala
 from puffer_policies.encoders.nature import SMALLEST, nature, small
 from puffer_policies.encoders.vector import scaled

@@ -11,7 +11,7 @@ import numpy as np
 
 from puffer_core.arrays import Array, Tree
 from puffer_core.contracts.ops import Dtype, Ops
-from puffer_core.layout import Layout, Leaf
+from puffer_core.spaces.layout import Layout, Leaf
 
 Scaling: TypeAlias = tuple[Any, Any]
 """What values are shifted by and multiplied with: Python floats where all elements have the same, else arrays."""
