@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from puffer_core.contracts.logger import MetricLogger, RunInfo
+from puffer_core.errors import CheckpointError
+from puffer_core.loggers.fanout import RunLoggers
 from puffer_core.loggers.jsonl import METRICS, JsonlLogger, iterate_metrics, read_metrics
 
 
@@ -117,6 +119,36 @@ def test_rubbish_that_a_loss_of_power_left_is_removed(logger: JsonlLogger, tmp_p
     resumed.log(6, {"a": 6.0})
     resumed.close()
     assert lines(tmp_path) == [{"step": 1, "a": 1.0}, {"step": 6, "a": 6.0}]
+
+
+@pytest.mark.parametrize("rubbish", [b"\0\n", b"nonsense\n", b"[1]\n", b'{"loss": 1.0}\n'])
+def test_a_line_that_cannot_be_read_costs_none_of_those_around_it(
+    logger: JsonlLogger, tmp_path: Path, rubbish: bytes
+) -> None:
+    for step in (1, 2, 3, 4):
+        logger.log(step, {"a": float(step)})
+    logger.close()
+    whole = (tmp_path / METRICS).read_bytes().splitlines(keepends=True)
+    (tmp_path / METRICS).write_bytes(b"".join([whole[0], rubbish, *whole[2:]]))
+    with pytest.raises(CheckpointError, match="line 2"):
+        read_metrics(tmp_path / METRICS)
+    resumed = JsonlLogger()
+    resumed.open(info(tmp_path), 3)
+    resumed.close()
+    assert lines(tmp_path) == [{"step": 1, "a": 1.0}, {"step": 3, "a": 3.0}]
+    assert resumed.lost == f"{METRICS}: lines that could not be read, and were removed: 1; the others stay"
+
+
+@pytest.mark.parametrize(("kept", "told"), [(b"", "those after step 0 are lost"), (None, "is gone")])
+def test_lines_that_should_be_there_are_missed(tmp_path: Path, kept: bytes | None, told: str) -> None:
+    if kept is not None:
+        (tmp_path / METRICS).write_bytes(kept)
+    warnings: list[str] = []
+    loggers = RunLoggers({}, tmp_path, warnings.append)
+    loggers.open(info(tmp_path), 8)
+    loggers.close()
+    assert len(warnings) == 1
+    assert told in warnings[0]
 
 
 def test_going_on_with_nothing_logged_starts_the_file(tmp_path: Path) -> None:

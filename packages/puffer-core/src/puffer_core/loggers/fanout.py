@@ -75,6 +75,8 @@ class RunLoggers:
             OSError: `metrics.jsonl` cannot be written.
         """
         self._jsonl.open(run, last_step)
+        if self._jsonl.lost:
+            self._told.append(f"warning: {self._jsonl.lost}")
         marks = {} if last_step is None else self._marks.read()
         for queue in self._queues:
             mark = marks.get(queue.name)

@@ -8,12 +8,14 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from puffer_core.contracts.logger import ArtifactKind, RunInfo
+from puffer_core.durable import replace_file
+from puffer_core.errors import CheckpointError
 
 METRICS = "metrics.jsonl"
 _PAUSE = 0.2
@@ -53,6 +55,8 @@ class JsonlLogger:
         """Lines that the disk did not take, and memory had no room for."""
         self.failure: OSError | None = None
         """Why the last attempt to write failed; None where it did not."""
+        self.lost = ""
+        """What is to be said of lines that should have been there when the file was opened; empty where all are."""
         self._most = most
         self._waiting: deque[tuple[int, Mapping[str, float]]] = deque()
         self._writing = threading.Lock()
@@ -62,13 +66,13 @@ class JsonlLogger:
         self._known: set[str] = set()
 
     def open(self, run: RunInfo, last_step: int | None) -> None:
-        """Start the file, or go on after `last_step`: lines beyond it, and one that was cut short, are removed.
+        """Start the file, or go on after `last_step`: lines beyond it, and those that cannot be read, are removed.
 
         Raises:
             OSError: the file cannot be written.
         """
         path = run.directory / METRICS
-        self._keys = [] if last_step is None else _cut_back(path, last_step)
+        self._keys, self.lost = ([], "") if last_step is None else _cut_back(path, last_step)
         self._known = set(self._keys)
         self._file = _WholeLines(path, new=last_step is None)
         self._closing.clear()
@@ -181,44 +185,77 @@ class _WholeLines:
         self._file.close()
 
 
-def _cut_back(path: Path, last_step: int) -> list[str]:
-    """Leave the whole lines up to `last_step`; gives the keys that they fixed. Needs no room on the disk."""
+def _cut_back(path: Path, last_step: int) -> tuple[list[str], str]:
+    """Leave the lines up to `last_step` that can be read; gives the keys that they fixed, and what is to be said.
+
+    Needs no room on the disk, unless lines in between are damaged.
+    """
     if not path.exists():
-        return []
-    end, keys = 0, []
+        return [], f"{METRICS} is gone: it goes on after step {last_step:,}"
+    here = end = unreadable = between = 0
+    keys, step = list[str](), -1
     with path.open("r+b") as file:
-        for line in file:
-            row = _row(line)
-            if row is None or row.pop("step") > last_step:
-                break
-            end, keys = end + len(line), list(row)
+        for line, row in _up_to(last_step, file):
+            here += len(line)
+            if row is None:
+                unreadable += 1
+            else:
+                end, between, step, keys = here, unreadable, row["step"], [key for key in row if key != "step"]
         file.truncate(end)
         os.fsync(file.fileno())
-    return keys
+        if between:
+            file.seek(0)
+            replace_file(path, b"".join(line for line, row in _up_to(last_step, file) if row is not None))
+    told = [f"lines that could not be read, and were removed: {between}; the others stay"] if between else []
+    if step < last_step:
+        told.append(f"of its lines up to step {last_step:,} those after step {max(step, 0):,} are lost")
+    return keys, f"{METRICS}: {'; '.join(told)}" if told else ""
+
+
+def _up_to(last_step: int, lines: Iterable[bytes]) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+    """Each line with what it says; None where that cannot be read."""
+    for line in lines:
+        row = _row(line)
+        if row is not None and row["step"] > last_step:
+            return
+        yield line, row
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
-    """None for a line that was cut short, or that a loss of power left as rubbish."""
+    """None for a line that was cut short, or that a loss of power or a stray hand left as rubbish."""
     if not line.endswith(b"\n"):
         return None
     try:
-        row: dict[str, Any] = json.loads(line)
-    except ValueError:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
         return None
-    return row
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
 
 
 def iterate_metrics(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """Step and metrics of each line of a `metrics.jsonl`, null as NaN; a last line that is half written is left out."""
+    """Step and metrics of each line of a `metrics.jsonl`, null as NaN; a last line that is half written is left out.
+
+    Raises:
+        CheckpointError: another line cannot be read.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                row = json.loads(line)
+        for number, line in enumerate(file, 1):
+            row = _row(line)
+            if row is not None:
                 yield row.pop("step"), {key: math.nan if value is None else value for key, value in row.items()}
+            elif line.endswith(b"\n"):
+                raise CheckpointError(
+                    f"{path}: line {number} is no JSON object with a step",
+                    remedy="`puffer report` leaves such lines out; a run that is resumed removes them",
+                )
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a `metrics.jsonl`, null as NaN; a last line that is still being written is left out."""
+    """The lines of a `metrics.jsonl`, null as NaN; a last line that is still being written is left out.
+
+    Raises:
+        CheckpointError: another line cannot be read.
+    """
     return [{"step": step, **metrics} for step, metrics in iterate_metrics(path)]

@@ -252,7 +252,11 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, float]]:
-        """The lines of `metrics.jsonl`; NaN where a line has no value."""
+        """The lines of `metrics.jsonl`; NaN where a line has no value.
+
+        Raises:
+            CheckpointError: a line of it cannot be read.
+        """
         return read_metrics(self.directory / METRICS)
 
     @property
