@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,9 +93,7 @@ def reduced(ops: Ops, tree: Tree, op: Reduction, all_reduce: Callable[[Array], A
         flat = all_reduce(ops.concat([ops.reshape(leaf, (-1,)) for leaf in leaves.values()], axis=0))
         start = 0
         for path, leaf in leaves.items():
-            size = 1
-            for length in leaf.shape:
-                size *= length
+            size = math.prod(leaf.shape)
             combined[path] = ops.reshape(flat[start : start + size], tuple(leaf.shape))
             start += size
     return replace_leaves(tree, combined)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from puffer_core.specs import EnvSpec, PolicySpec, Spec, TrainerSpec
+from puffer_core.specs import PolicySpec, Spec, TrainerSpec
 
 
 class VectorConfig(BaseModel):
@@ -129,11 +129,3 @@ class RunPlan:
         """The policy's description."""
         assert isinstance(self.policy.spec, PolicySpec)
         return self.policy.spec
-
-    @property
-    def env_spec(self) -> EnvSpec | None:
-        """The env's description, None for a run that learns from a dataset."""
-        if self.env is None:
-            return None
-        assert isinstance(self.env.spec, EnvSpec)
-        return self.env.spec

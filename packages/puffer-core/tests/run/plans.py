@@ -32,7 +32,7 @@ def register(host: Any) -> None:
     linear = replace(made.policy.spec, config=f"{PARTS}:LinearConfig")
     search = replace(made.trainer_spec, config=f"{PARTS}:SearchConfig", policy="linear")
     memory = part(LoggerSpec, "memory", "Memory").spec
-    specs = (made.env_spec, linear, search, device().spec, memory)
+    specs = (made.env.spec, linear, search, device().spec, memory)
     host._provided += [Provided(spec, DISTRIBUTION, "1.0") for spec in specs if spec]
     provides = {kind: [spec.name for spec in specs if spec and kind == spec.KIND] for kind in KINDS}
     host.records += (PluginRecord(DISTRIBUTION, "1.0", "ok", provides=provides),)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from puffer_core.checkpoints.digests import Digests
 from puffer_core.checkpoints.manifest import ComponentEntry, FileEntry, Header, Manifest, sealed
 from puffer_core.checkpoints.reading import ASIDE, MANIFEST, is_sound, point_at, remove_leftovers, step_name
 from puffer_core.checkpoints.statefile import encoded
@@ -133,14 +134,24 @@ def _write(
     make_directory(temporary.parent)
     remove_leftovers(temporary.parent)
     temporary.mkdir()
-    with Digests() as digests:
+    digests: dict[str, Future[str]] = {}
+    with ThreadPoolExecutor(2, thread_name_prefix="puffer-sha256") as pool:
         for name in sorted(files):
-            digests.begin(name, files[name])
+            digests[name] = pool.submit(_digest, files[name])
             write_file(temporary / name, *files[name])
-        listing = {name: FileEntry(size=size, sha256=digest) for name, (size, digest) in digests.ended().items()}
+    listing = {
+        name: FileEntry(size=sum(map(len, files[name])), sha256=digest.result()) for name, digest in digests.items()
+    }
     manifest = Manifest(**dict(header), files=listing, components=dict(entries))
     write_file(temporary / MANIFEST, sealed(manifest))
     sync_directory(temporary)
+
+
+def _digest(parts: Sequence[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()  # large parts are hashed without the interpreter's lock
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _put(temporary: Path, target: Path) -> None:

@@ -89,12 +89,6 @@ class EpisodeStatistics:
         self._returns += reward.sum(axis=0, dtype=np.float64)
         self._lengths += len(reward)
 
-    @property
-    def recent_return(self) -> float:
-        """Mean return of the window; NaN until it is full."""
-        full = len(self._recent_returns) == self._recent_returns.maxlen
-        return float(np.mean(self._recent_returns)) if full else float("nan")
-
     def metrics(self) -> Metrics:
         """Means over the episodes that ended since the last call, NaN where none did, and over the window."""
         returns, lengths = self._new_returns, self._new_lengths

@@ -38,8 +38,7 @@ class Parts:
     @property
     def trainer_spec(self) -> TrainerSpec:
         """The trainer's description."""
-        assert isinstance(self.trainer.spec, TrainerSpec)
-        return self.trainer.spec
+        return _spec(self.trainer)
 
     def each(self) -> Iterator[tuple[str, Key, Chosen]]:
         """Name, section and component of all but the loggers."""

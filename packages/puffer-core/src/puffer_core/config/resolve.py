@@ -67,14 +67,7 @@ def resolve(
     """
     named, given = _given(source, argv, overrides)
     layers = [read_file(file if named is None else named), read_environ(environ), *given]
-    parts = find_parts(host, trainer, layers)
-    if not parts.source.name:
-        raise source_missing(host, parts.trainer_spec)
-    settings = collect(layers, parts.root, parts.stale())
-    _check_surplus(settings, parts)
-    for variable in settings.strangers:
-        print(f"warning: {variable} is no option of this run, and is ignored", file=sys.stderr)  # noqa: T201
-    return _plan(trainer, parts, settings)
+    return _plan_from(host, trainer, layers)
 
 
 def plan_of(
@@ -106,12 +99,7 @@ def plan_of(
     file, given = _given(source, argv, overrides)
     recorded = Layer(_RECORDED, data=read_arguments(tree).data)
     layers = [recorded, *([read_file(file)] if file is not None else []), *given]
-    parts = find_parts(host, trainer, layers)
-    if not parts.source.name:
-        raise source_missing(host, parts.trainer_spec)
-    settings = collect(layers, parts.root, parts.stale())
-    _check_surplus(settings, parts)
-    return _plan(trainer, parts, settings)
+    return _plan_from(host, trainer, layers)
 
 
 def _given(source: str | None, argv: Sequence[str], overrides: Mapping[str, Any]) -> tuple[str | None, list[Layer]]:
@@ -134,6 +122,17 @@ def _given(source: str | None, argv: Sequence[str], overrides: Mapping[str, Any]
         Layer(_TYPED, data=top if top["source"] else {}),
     ]
     return given["config"].first if "config" in given else None, layers
+
+
+def _plan_from(host: PluginHost, trainer: str, layers: list[Layer]) -> RunPlan:
+    parts = find_parts(host, trainer, layers)
+    if not parts.source.name:
+        raise source_missing(host, parts.trainer_spec)
+    settings = collect(layers, parts.root, parts.stale())
+    _check_surplus(settings, parts)
+    for variable in settings.strangers:
+        print(f"warning: {variable} is no option of this run, and is ignored", file=sys.stderr)  # noqa: T201
+    return _plan(trainer, parts, settings)
 
 
 def _check_surplus(settings: Settings, parts: Parts) -> None:

@@ -87,7 +87,7 @@ class Layer:
     texts: tuple[Given, ...] = ()
 
 
-def read_file(path: str | Path | None, flag: str = "--config") -> Layer:
+def read_file(path: str | Path | None) -> Layer:
     """A TOML file, or JSON where its name ends so; `puffer.toml` of the working directory, if there, for None.
 
     Raises:
@@ -103,7 +103,7 @@ def read_file(path: str | Path | None, flag: str = "--config") -> Layer:
         raise UsageError(f"{file}: byte {error.start} is not UTF-8, expected a TOML file") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        asked = "" if path is None else f"{flag} "
+        asked = "" if path is None else "--config "
         raise UsageError(f"{asked}{file}: {reason}, expected a TOML file that can be read") from error
     return Layer(origin, data=_parse(file, text))
 

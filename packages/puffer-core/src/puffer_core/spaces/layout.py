@@ -24,7 +24,7 @@ import numpy as np
 from puffer_core.errors import ShapeError, UnsupportedError
 from puffer_core.spaces.json_form import from_json, to_json
 from puffer_core.spaces.leaves import Kind, Leaf, leaf_of
-from puffer_core.spaces.nesting import assembled, columns, is_nested, walk
+from puffer_core.spaces.nesting import Opening, assembled, is_nested, walk
 
 __all__ = ["Kind", "Layout", "Leaf"]
 
@@ -175,7 +175,7 @@ class Layout:
         if not self.is_nested:
             self.leaves[0].encode(value, row)
             return
-        for leaf, (part,) in zip(self.leaves, columns(self.space, [value]), strict=True):
+        for leaf, (part,) in zip(self.leaves, self._opening.columns([value]), strict=True):
             leaf.encode(part, leaf.view(row))
 
     def decode(self, row: Rows) -> Any:
@@ -231,6 +231,10 @@ class Layout:
             True
         """
         return cls.of(from_json(form))
+
+    @cached_property
+    def _opening(self) -> Opening:
+        return Opening(self.space)
 
     @cached_property
     def _identity(self) -> str:

@@ -50,27 +50,8 @@ def walk(space: gymnasium.Space[Any], path: Path = ()) -> Iterator[tuple[Path, g
         yield from walk(part, (*path, str(key)))
 
 
-def columns(space: gymnasium.Space[Any], values: Sequence[Any], path: Path = ()) -> list[Sequence[Any]]:
-    """For every leaf, its values from each of `values`.
-
-    Args:
-        space: what each value belongs to.
-        values: nested values, one an environment.
-        path: of the space within the root, for messages.
-
-    Raises:
-        NestingError: one is not nested like the space; says which, with missing and surplus keys.
-
-    Example:
-        >>> space = spaces.Dict(a=spaces.Discrete(2), b=spaces.Discrete(2))
-        >>> columns(space, [{"a": 0, "b": 1}, {"a": 1, "b": 1}])
-        [(0, 1), (1, 1)]
-    """
-    return Opening(space, path).columns(values)
-
-
 class Opening:
-    """How values of a space are taken apart, worked out once: `columns` of many values costs little then.
+    """How values of a space are taken apart, worked out once: taking many apart costs little then.
 
     Args:
         space: what each value belongs to.
@@ -89,7 +70,14 @@ class Opening:
         self._inner = [Opening(part, (*path, str(key))) if is_nested(part) else None for key, part in parts]
 
     def columns(self, values: Sequence[Any]) -> list[Sequence[Any]]:
-        """The function `columns` of this space."""
+        """For every leaf, its values from each of `values`.
+
+        Args:
+            values: nested values, one an environment.
+
+        Raises:
+            NestingError: one is not nested like the space; says which, with missing and surplus keys.
+        """
         if not self._keys:
             return [values]
         try:
@@ -116,7 +104,7 @@ class Opening:
 
 
 def assembled(space: gymnasium.Space[Any], leaves: Iterator[Sequence[Any]]) -> Sequence[Any]:
-    """What `columns` took apart, put together: dict for Dict, tuple for Tuple.
+    """What an `Opening` took apart, put together: dict for Dict, tuple for Tuple.
 
     Example:
         >>> assembled(spaces.Tuple([spaces.Discrete(2), spaces.Discrete(3)]), iter([[0, 1], [2, 2]]))
