@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -267,6 +268,18 @@ def test_doubles_are_read_in_the_precision_of_the_parameters(backend):
     assert outputs["value"].dtype == torch.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_module_of_another_precision_has_parameters_of_float32(dtype):
+    class Other(Net):
+        def __init__(self, observation_space, action_space):
+            super().__init__(observation_space, action_space)
+            self.to(dtype)
+
+    policy = policy_of(Other)
+    params = policy.init(np.random.default_rng(0))
+    assert {x.dtype.name for x in params.values()} == {"float32"}
+
+
 def test_options_are_the_constructors_keywords():
     class Mine(ModulePolicy):
         module = Net
@@ -336,11 +349,68 @@ def forward(give):
         (forward(lambda logits, value: (logits, value, value)), ShapeError, "3 outputs, expected logits, value"),
         (forward(lambda logits, value: (logits @ logits, value)), ShapeError, "failed on 3 rows of observation torch"),
         (forward(lambda logits, value: (logits + torch.rand(1), value)), UnsupportedError, "draws random numbers"),
+        (forward(lambda logits, value: None), ShapeError, "gave nothing for logits, expected tensors"),
+        (forward(lambda logits, value: (logits.detach().numpy(), value)), ShapeError, "gave a ndarray for logits"),
+        (forward(lambda logits, value: (logits.cumsum(0), value)), UnsupportedError, "influence one another: logits"),
+        (forward(lambda logits, value: (logits, value / len(value))), UnsupportedError, "influence one another: value"),
     ],
 )  # fmt: skip
 def test_outputs_that_do_not_fit(net, error, words):
     with pytest.raises(error, match=words):
         policy_of(net)
+
+
+def test_outputs_may_be_a_list():
+    policy_of(forward(lambda logits, value: [logits, value]))
+
+
+def test_an_observation_that_is_written_into_is_refused():
+    class Halves(Net):
+        def forward(self, observation):
+            observation["pos"].mul_(0.5)
+            return super().forward(observation["pos"])
+
+        def __init__(self, observation_space, action_space):
+            super().__init__(observation_space["pos"], action_space)
+
+    with pytest.raises(UnsupportedError, match=r'writes into its observation\["pos"\]'):
+        policy_of(Halves, observation=Dict(pos=BOX))
+
+
+def test_layers_that_the_module_does_not_know_are_refused():
+    class Listed(Net):
+        def __init__(self, observation_space, action_space):
+            super().__init__(observation_space, action_space)
+            self.more = [nn.Linear(3, 3)]
+
+        def forward(self, observation):
+            return super().forward(self.more[0](observation))
+
+    with pytest.raises(UnsupportedError, match=r"parameter \[3, 3\] that is not among the module's") as caught:
+        policy_of(Listed)
+    assert "nn.ModuleList" in caught.value.remedy
+
+
+def test_a_module_without_anything_to_learn_is_refused():
+    class Fixed(Net):
+        def __init__(self, observation_space, action_space):
+            super().__init__(observation_space, action_space)
+            self.requires_grad_(requires_grad=False)
+
+    with pytest.raises(UnsupportedError, match="nothing to learn"):
+        policy_of(Fixed)
+
+
+def test_a_part_that_torch_jit_compiled_is_refused():
+    class Scripted(Net):
+        def __init__(self, observation_space, action_space):
+            super().__init__(observation_space, action_space)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self.body = torch.jit.script(self.body)
+
+    with pytest.raises(UnsupportedError, match=r"torch\.jit compiled the part body"):
+        policy_of(Scripted)
 
 
 def test_dropout_is_refused_by_its_name():
@@ -391,6 +461,16 @@ def test_a_carry_of_another_shape_is_refused():
 
     with pytest.raises(ShapeError, match="gave a carry"):
         policy_of(Grows)
+
+
+@pytest.mark.parametrize("first", [lambda rows: torch.zeros(2, rows, 8), lambda rows: np.zeros((rows, 8)), lambda: 0])
+def test_a_beginning_that_is_not_one_of_rows_is_refused(first):
+    class Other(Cell):
+        def initial_carry(self, *rows):
+            return first(*rows)
+
+    with pytest.raises(ShapeError, match=r"Other\.initial_carry\(7\)"):
+        policy_of(Other)
 
 
 def test_a_memory_needs_a_beginning():

@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from puffer_core.arrays import Tree, map_tree
+from puffer_core.arrays import Tree, map_tree, named_leaves
 from puffer_core.contracts.policy import Inputs, Outputs, PolicyInterface
 from puffer_core.distributions import head_sizes
 from puffer_core.errors import ShapeError, UnsupportedError, UsageError
 
 INPUTS = ("observation", "action_mask", "global_state", "previous_action", "previous_reward")
 """What forward may read of a step; `observation` is its first parameter, whatever that is called."""
+
+_ROWS = 7  # of a first carry that is looked at: seldom the number of layers
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Call:
 
     def __init__(self, module: nn.Module, reads: Reads, interface: PolicyInterface) -> None:
         self.module, self.reads = module, reads
-        initial: Any = module.initial_carry(1) if reads.carry else ()  # type: ignore[operator]  # torch's stubs
+        initial: Any = _initial_carry(module) if reads.carry else ()
         self._bare = isinstance(initial, Tensor)  # which trainers and files know as a tuple of one
         self.initial: Tree = (initial,) if self._bare else initial
         self._forward = f"{type(module).__name__}.forward"
@@ -140,7 +142,7 @@ class Call:
         result = self.module(**arguments)
         if not self.reads.carry:
             return self._named(result), carry
-        if not isinstance(result, tuple) or len(result) < 2:
+        if not isinstance(result, tuple | list) or len(result) < 2:
             raise ShapeError(f"{self._forward} gave {_words(result)}, expected its outputs and, last, the next carry")
         *outputs, after = result
         carry = (after,) if self._bare else after
@@ -148,13 +150,19 @@ class Call:
 
     def _named(self, result: Any) -> Outputs:
         if isinstance(result, dict):
-            return dict(result)
-        given = result if isinstance(result, tuple) else (result,)
+            return self._tensors(result)
+        given = result if isinstance(result, tuple | list) else (result,)
         if self._positions is None:
             raise ShapeError(f"{self._forward} gave {_words(result)}, expected a dict with {self._wanted()}")
         if len(given) > len(self._positions):
             raise ShapeError(f"{self._forward} gave {len(given)} outputs, expected {', '.join(self._positions)}")
-        return dict(zip(self._positions, given, strict=False))
+        return self._tensors(dict(zip(self._positions, given, strict=False)))
+
+    def _tensors(self, outputs: Outputs) -> Outputs:
+        for name, value in outputs.items():
+            if not isinstance(value, Tensor):
+                raise ShapeError(f"{self._forward} gave {_words(value)} for {name}, expected tensors: {self._wanted()}")
+        return dict(outputs)
 
     def _kept(self, outputs: Outputs, lead: int) -> Outputs:
         """Those that were asked for, each as the contract has it."""
@@ -174,6 +182,27 @@ class Call:
     def _wanted(self) -> str:
         names = [f"{name} [rows, {size}]" for name, size in self.parameters.items()]
         return ", ".join([*names, *(f"{name} [rows]" for name in sorted(self._outputs))])
+
+
+def _initial_carry(module: nn.Module) -> Any:
+    """What an episode of one row starts with.
+
+    Raises:
+        ShapeError: something in it is no tensor, or has not a row first.
+    """
+    name = f"{type(module).__name__}.initial_carry"
+    try:
+        given = module.initial_carry(_ROWS)  # type: ignore[operator]  # torch's stubs
+    except Exception as error:
+        raise ShapeError(f"{name}({_ROWS}) failed: {type(error).__name__}: {error}") from error
+    for _, x in named_leaves(given):
+        if not isinstance(x, Tensor) or x.shape[:1] != (_ROWS,):
+            raise ShapeError(
+                f"{name}({_ROWS}) gave {_words(x)}, expected tensors [{_ROWS}, ...], or a tuple or dict of them: rows "
+                "come first",
+                remedy="the states of nn.LSTM and nn.GRU, [layers, rows, units], are carried as state.transpose(0, 1)",
+            )
+    return map_tree(lambda x: x[:1], given)
 
 
 def _parameters(interface: PolicyInterface) -> list[tuple[str, int]]:
@@ -198,4 +227,6 @@ def _restarted(x: Tensor, first: Tensor, reset: Tensor) -> Tensor:
 def _words(result: Any) -> str:
     if isinstance(result, Tensor):
         return f"a tensor {tuple(result.shape)}"
-    return f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, tuple) else "")
+    if result is None:
+        return "nothing"
+    return f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, tuple | list) else "")

@@ -20,7 +20,7 @@ from puffer_backend_torch.modules.calling import Call, reads_of  # noqa: E402
 from puffer_backend_torch.modules.options import options_of  # noqa: E402
 from puffer_backend_torch.modules.slots import Slots, own_noise  # noqa: E402
 from puffer_backend_torch.modules.trial import Trial, mode, try_once  # noqa: E402
-from puffer_core.arrays import Params, Tree, map_tree  # noqa: E402
+from puffer_core.arrays import Params, Tree, is_trainable, map_tree  # noqa: E402
 from puffer_core.contracts.ops import Ops, Rng  # noqa: E402
 from puffer_core.contracts.policy import Inputs, Outputs, PolicyInterface  # noqa: E402
 from puffer_core.errors import PufferError, UnsupportedError, UsageError  # noqa: E402
@@ -94,8 +94,7 @@ class ModulePolicy:
         self._call = self._build(0)
         self._slots = Slots(self._call.module)
         self._trial = Trial(self._call, self._slots, interface)
-        trainable = (name for name, x in self._slots.tensors.items() if x.requires_grad and x.is_floating_point())
-        self._first = next(trainable)
+        self._first = next(name for name in self._slots.tensors if is_trainable(name))
 
     def init(self, rng: np.random.Generator) -> Params:
         """Fresh parameters, as the module's constructor makes them with torch's noise seeded by `rng`."""
@@ -147,7 +146,7 @@ class ModulePolicy:
     def _build(self, seed: int) -> Call:
         """The module, in evaluation mode, its first weights drawn from this seed."""
         with own_noise(seed):
-            call = Call(self._construct().eval(), self._reads, self.interface)
+            call = Call(self._construct().eval().float(), self._reads, self.interface)
             if any(map(is_lazy, call.module.parameters())):
                 try_once(call, self.interface, 1)  # which is when lazy parameters get their shapes
         return call

@@ -42,7 +42,8 @@ class Slots:
         module: whose they are; its own tensors are in place again whenever nothing is `filled`.
 
     Raises:
-        UnsupportedError: a parameter of a part that is called `stats`.
+        UnsupportedError: there is nothing to learn, a parameter of a part that is called `stats`, or a part compiled by
+            `torch.jit`.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -50,6 +51,11 @@ class Slots:
         self._places: list[tuple[dict[str, Any], str, str]] = []
         names: dict[int, str] = {}
         for prefix, part in module.named_modules(remove_duplicate=False):
+            if isinstance(part, torch.jit.ScriptModule):
+                raise UnsupportedError(
+                    f"{type(module).__name__}: torch.jit compiled the part {prefix}, whose tensors cannot be replaced",
+                    remedy="give it as it is written; --backend.compile compiles what is learned with",
+                )
             for kept in (part._parameters, part._buffers):
                 for key, tensor in kept.items():
                     if tensor is None:
@@ -66,6 +72,11 @@ class Slots:
                     self.tensors[name] = tensor
                     self._places.append((kept, key, name))
         self.stats = sorted(name for name in self.tensors if not is_trainable(name))
+        if len(self.stats) == len(self.tensors):
+            raise UnsupportedError(
+                f"{type(module).__name__} has nothing to learn: no parameter that requires a gradient",
+                remedy="keep layers in attributes, nn.ModuleList or nn.ModuleDict: plain lists and dicts are not seen",
+            )
 
     @contextmanager
     def filled(self, params: Mapping[str, Tensor]) -> Iterator[None]:

@@ -45,18 +45,25 @@ def try_once(call: Call, interface: PolicyInterface, rows: int) -> tuple[Outputs
         ShapeError: its forward fails on them; says what they are.
     """
     inputs = example_inputs(interface, call.reads.inputs, rows)
+    versions = {name: x._version for name, x in named_leaves(inputs)}
     carry = map_tree(lambda x: x.expand(rows, *x.shape[1:]), call.initial)
     reset = torch.zeros(rows, dtype=torch.bool) if call.reads.carry else None
+    name = type(call.module).__name__
     try:
-        with torch.no_grad():
-            return call.on_step(inputs, carry, reset, torch.float32)
+        outputs, after = call.on_step(inputs, carry, reset, torch.float32)
     except PufferError:
         raise
     except Exception as error:
-        name = type(call.module).__name__
+        count = "1 row" if rows == 1 else f"{rows} rows"
         raise ShapeError(
-            f"{name}.forward failed on {rows} rows of {_shown(inputs)}: {type(error).__name__}: {error}"
+            f"{name}.forward failed on {count} of {_shown(inputs)}: {type(error).__name__}: {error}"
         ) from error
+    if written := [name for name, x in named_leaves(inputs) if x._version != versions[name]]:
+        raise UnsupportedError(
+            f"{name}.forward writes into its {', '.join(map(_spelt, written))}, which others read, too",
+            remedy="compute new tensors: x = x / 2 instead of x /= 2",
+        )
+    return outputs, after
 
 
 class Trial:
@@ -78,14 +85,18 @@ class Trial:
     def __init__(self, call: Call, slots: Slots, interface: PolicyInterface) -> None:
         self._call, self._slots, self._interface = call, slots, interface
         self._name = type(call.module).__name__
+        tried = []
         for rows in (3, 1):
             changed, outputs = self._run(rows, training=False)
             self._check(outputs, rows)
+            tried.append(outputs)
             if changed:
                 raise UnsupportedError(
                     f"{self._name}.forward changes {', '.join(changed)} in evaluation, too",
                     remedy="change buffers `if self.training` alone: that is once a rollout",
                 )
+        self._check_independence(*tried)
+        self._check_parameters(outputs)
         changed, _ = self._run(3, training=True)
         if changed and call.reads.carry:
             raise UnsupportedError(
@@ -123,6 +134,26 @@ class Trial:
                 raise ShapeError(
                     f"{self._name}.forward gave {name} {value.dtype} {list(shape)}, expected floats [{rest}]"
                 )
+
+    def _check_independence(self, several: Outputs, alone: Outputs) -> None:
+        """Rows of zeros give what one row of zeros gives."""
+        for name, value in several.items():
+            if not torch.allclose(value, alone[name].expand(value.shape), rtol=1e-3, atol=1e-3, equal_nan=True):
+                raise UnsupportedError(
+                    f"{self._name}.forward: rows influence one another: {name} of one observation differs where others "
+                    "stand beside it",
+                    remedy="rows are separate episodes, not steps of one: a memory is a carry, see docs/modules.md",
+                )
+
+    def _check_parameters(self, outputs: Outputs) -> None:
+        """All that learns is the module's."""
+        own = {id(x) for x in self._slots.tensors.values()}
+        if foreign := [list(x.shape) for x in _parameters_of(outputs) if id(x) not in own]:
+            raise UnsupportedError(
+                f"{self._name}.forward computes with a parameter {foreign[0]} that is not among the module's: it would "
+                "not be learned, nor saved",
+                remedy="keep layers in attributes, nn.ModuleList or nn.ModuleDict: plain lists and dicts are not seen",
+            )
 
     def _check_carry(self, after: Tree) -> None:
         expected = {name: tuple(x.shape[1:]) for name, x in named_leaves(self._call.initial)}
@@ -173,9 +204,28 @@ def mode(module: nn.Module, *, training: bool) -> Iterator[None]:
         module.eval()
 
 
+def _parameters_of(outputs: Outputs) -> Iterator[Tensor]:
+    """What the outputs can be differentiated by."""
+    nodes, seen = [x.grad_fn for x in outputs.values()], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        nodes.extend(before for before, _ in node.next_functions)
+
+
 def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool(torch.equal(a, b))
 
 
 def _shown(inputs: dict[str, Tree]) -> str:
-    return ", ".join(f"{name} {x.dtype} {tuple(x.shape[1:])}" for name, x in named_leaves(inputs))
+    return ", ".join(f"{_spelt(name)} {x.dtype} {tuple(x.shape[1:])}" for name, x in named_leaves(inputs))
+
+
+def _spelt(name: str) -> str:
+    """An input as `forward` writes it: `observation["pos.x"]`."""
+    first, part, leaf = name.partition("/")
+    return f'{first}["{leaf}"]' if part else first
