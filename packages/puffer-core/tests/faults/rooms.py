@@ -1,7 +1,9 @@
 """A trainer, an env and a logger that say where they are, and do there what they are told. Subprocesses import this.
 
-`FAULT_ORDERS` is JSON: `phase` (start, collect, act, learn, evaluate, save, close), `at` (which visit, from 1),
-`do` (SIGTERM, SIGINT, raise, allocate, bytes, fill), `times`, `group`. When that was stands in the file `FAULT_DONE`.
+`FAULT_ORDERS` is JSON: `phase` (start, collect, act, learn, evaluate, save: the state is taken, write: within each
+operation on a checkpoint's files, close), `at` (which visit, from 1), `do` (SIGTERM, SIGINT, raise, allocate, bytes,
+fill), `times`, `group`, `hangs` (the logger does it once more when it is closed, and never returns). When that was
+stands in the file `FAULT_DONE`.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,6 +21,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from puffer_testing.failing_files import FailingFiles, Operation
 from puffer_testing.loading import load_module
 
 parts = load_module(Path(__file__).parents[1] / "run" / "parts.py", "rooms_parts")
@@ -36,6 +40,12 @@ def visit(phase: str) -> None:
     if VISITS[phase] == ORDERS.get("at", 1):
         for _ in range(ORDERS.get("times", 1)):
             obey(ORDERS["do"])
+
+
+def write(operation: Operation) -> None:
+    """A file of the run is about to be written, forced to disk, renamed or removed."""
+    if "checkpoints" in operation.path.parts:
+        visit("write")
 
 
 def obey(order: str) -> None:
@@ -62,6 +72,8 @@ class Learner(parts.Search):  # type: ignore[misc,name-defined]
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(parts.SearchConfig(horizon=8), context)
         visit("start")
+        if ORDERS.get("phase") == "write":
+            KEPT.append(FailingFiles(Path("run"), write).__enter__())
 
     def update(self) -> dict[str, float]:
         WHERE["training"] = True
@@ -121,3 +133,6 @@ class Diary:
 
     def close(self) -> None:
         visit("close")
+        if ORDERS.get("hangs"):
+            obey(ORDERS["do"])
+            threading.Event().wait()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 Injecting = Callable[..., AbstractContextManager[Any]]
-PHASES = {"collect": 50, "learn": 2, "evaluate": 3, "save": 2, "close": 1}
+PHASES = {"collect": 50, "learn": 2, "evaluate": 3, "save": 2, "write": 60, "close": 1}
 TERMINATED = "a durable checkpoint within 5 s, exit 143"
 
 
@@ -30,7 +30,7 @@ def terminated(train: Callable[..., Any], where: Path, row: Any, phase: str, at:
     row.took(ended.seconds)
 
 
-@pytest.mark.parametrize("phase", ["learn", "evaluate", "close"])
+@pytest.mark.parametrize("phase", ["learn", "evaluate", "write", "close"])
 def test_terminated(tmp_path: Path, train: Callable[..., Any], injecting: Injecting, phase: str) -> None:
     with injecting("C10", f"SIGTERM: {phase}", TERMINATED) as row:
         terminated(train, tmp_path, row, phase, PHASES[phase])
@@ -40,7 +40,10 @@ def test_terminated(tmp_path: Path, train: Callable[..., Any], injecting: Inject
 @pytest.mark.parametrize("phase", PHASES)
 def test_terminated_ten_times(tmp_path: Path, train: Callable[..., Any], injecting: Injecting, phase: str) -> None:
     with injecting("C10", f"SIGTERM: {phase}", TERMINATED) as row:
-        moments = {"collect": range(3, 123, 12), "learn": (1, 2, 3, 4), "evaluate": range(1, 38, 4), "save": (1, 2, 3)}
+        moments = {
+            "collect": range(3, 123, 12), "learn": (1, 2, 3, 4), "evaluate": range(1, 38, 4), "save": (1, 2, 3),
+            "write": range(2, 102, 10),
+        }  # fmt: skip
         for number in range(10):
             visits = list(moments.get(phase, (1,)))
             terminated(train, tmp_path / str(number), row, phase, visits[number % len(visits)])
@@ -70,7 +73,7 @@ TWICE = "out within 1 s with exit 130; no process stays, the lock is free, check
 
 @pytest.mark.parametrize(
     "phase",
-    ["learn", *(pytest.param(phase, marks=pytest.mark.faults) for phase in ("collect", "evaluate", "save"))],
+    ["learn", *(pytest.param(phase, marks=pytest.mark.faults) for phase in ("collect", "evaluate", "save", "write"))],
 )
 def test_interrupted_twice(tmp_path: Path, train: Callable[..., Any], injecting: Injecting, phase: str) -> None:
     with injecting("C11", "SIGINT twice", TWICE) as row:
@@ -79,6 +82,17 @@ def test_interrupted_twice(tmp_path: Path, train: Callable[..., Any], injecting:
         assert ended.sound
         assert free(ended.run)
         assert not list(ended.run.glob("stacks-*"))
+        row.took(ended.seconds)
+
+
+def test_interrupted_again_while_a_logger_hangs_in_close(
+    tmp_path: Path, train: Callable[..., Any], injecting: Injecting
+) -> None:
+    with injecting("C11", "SIGINT, and again when all is saved and a logger hangs in close", TWICE) as row:
+        ended = train(tmp_path, phase="learn", at=2, do="SIGINT", hangs=True)
+        assert (ended.code, ended.stderr.strip()) == (130, "")
+        assert ended.sound[-1] == "step-000000000064"
+        assert free(ended.run)
         row.took(ended.seconds)
 
 

@@ -62,6 +62,17 @@ def test_updates_after_the_last_checkpoint_mean_failed(run: Path) -> None:
     assert (overview(run).status, overview(run).step, overview(run).last_return) == ("failed", 32, 3.5)
 
 
+def test_saved_before_its_first_update_is_stopped(run: Path) -> None:
+    (run / "metrics.jsonl").write_text("")
+    assert overview(run).status == "stopped"
+
+
+def test_saved_before_an_evaluation_that_is_due_is_stopped(run: Path) -> None:
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(lines[:-1]))
+    assert overview(run).status == "stopped"
+
+
 def test_a_run_without_an_update_is_unknown(run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     (run / "metrics.jsonl").write_text("")
@@ -86,7 +97,8 @@ def test_the_best_of_a_long_file_is_in_its_tail(run: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [("config.json", "{", "config.json: cannot be read"), ("config.json", "[]", "expected an object"),
-     ("metrics.jsonl", "nonsense\n", "Expecting value"), ("metrics.jsonl", "[1]\n", "without a step")],
+     ("metrics.jsonl", "nonsense\n", "metrics.jsonl: it has a line that is no JSON"),
+     ("metrics.jsonl", "[1]\n", "without a step")],
 )  # fmt: skip
 def test_damage_is_shown_and_does_not_stop_the_listing(
     run: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, reason: str
@@ -111,6 +123,25 @@ def test_newest_first_seeds_one_level_down_and_nothing_else(run: Path, capsys: p
     (run.parent / "notes").mkdir()
     (run.parent / "file").touch()
     assert [item["name"] for item in listed(run.parent, capsys)] == ["mine", "many/seed-1", "many/seed-0"]
+
+
+def test_the_directory_of_a_run_is_that_run(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [item["name"] for item in listed(run, capsys)] == ["mine"]
+    monkeypatch.chdir(run)
+    assert [item["name"] for item in listed(Path(), capsys)] == ["mine"]
+
+
+def test_a_link_to_a_run_has_its_size(run: Path) -> None:
+    link = run.parent / "link"
+    link.symlink_to(run)
+    assert overview(link).bytes == overview(run).bytes > 0
+
+
+def test_no_runs_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", str(tmp_path)]) == 0
+    assert f"{tmp_path}: no run in it" in capsys.readouterr().err
 
 
 def test_no_such_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

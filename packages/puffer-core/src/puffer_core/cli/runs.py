@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +36,9 @@ def run(arguments: argparse.Namespace, host: PluginHost) -> int:  # noqa: ARG001
     if arguments.json:
         print_json([_as_json(item, directory) for item in found])
         return 0
+    if not found:
+        print(f"{directory}: no run in it, nor one level further down", file=sys.stderr)  # noqa: T201
+        return 0
     header = ["RUN", "ENV", "TRAINER", "SEED", "STEPS", "BEST", "LAST", "STATUS", "SIZE", "AGE", ""]
     print_table(header, [_row(item, directory) for item in found])
     return 0
@@ -64,7 +68,7 @@ def _row(found: Overview, directory: Path) -> list[str]:
 
 
 def _name(found: Overview, directory: Path) -> str:
-    return str(found.path.relative_to(directory))
+    return found.path.resolve().name if found.path == directory else str(found.path.relative_to(directory))
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What runs there are below a directory, and how each stands: read from its files, none of which is changed."""
+"""What runs there are in a directory, and how each stands: read from its files, none of which is changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from puffer_core.run.directory import CONFIG, LOCK, Run
 
 Status: TypeAlias = Literal["running", "finished", "stopped", "failed", "unknown", "damaged"]
 """`running`: a process holds it. `finished`: saved where it was to end. `stopped`: saved at its last update, before
-that. `failed`: what it did after its last checkpoint is lost. `unknown`: it never got as far as an update."""
+that, or before an evaluation that is due. `failed`: what it did after its last checkpoint is lost. `unknown`: it never
+got as far as a checkpoint or an update."""
 
 _TAIL = 1 << 20
 _RETURN = "episode/return"
@@ -63,6 +64,8 @@ class Overview:
 def runs(directory: Path) -> list[Overview]:
     """The runs in a directory and in the directories of many seeds in it, newest first; what is no run is left out.
 
+    Of a run's own directory, that run.
+
     Raises:
         CheckpointError: there is no such directory.
 
@@ -82,6 +85,9 @@ def runs(directory: Path) -> list[Overview]:
 
 
 def _run_directories(directory: Path) -> Iterator[Path]:
+    if is_run(directory):
+        yield directory
+        return
     for path in _directories(directory):
         if is_run(path):
             yield path
@@ -107,13 +113,13 @@ def is_run(path: Path) -> bool:
 
 def overview(path: Path) -> Overview:
     """How a run stands. Damage is told, never raised."""
-    began, used = _began(path), size(path)
+    began, used = _began(path), size(path.resolve())
     try:
         config = Run(path).config
         lines, evaluated = _tail(path / METRICS)
         total = _integer(config.get("total_steps"))
     except (CheckpointError, OSError, ValueError) as error:
-        reason = error.message if isinstance(error, CheckpointError) else f"{path}: {error}"
+        reason = error.message if isinstance(error, CheckpointError) else f"{path / METRICS}: {error}"
         return Overview(path, "damaged", began, used, reason=reason)
     saved = max((step_of(item) or 0 for item in completed(path / CHECKPOINTS)), default=None)
     logged = lines[-1]["step"] if lines else None
@@ -150,8 +156,10 @@ def is_held(path: Path) -> bool:
 def _ended(saved: int | None, logged: int | None, total: int | None, target: Any, evaluated: list[float]) -> Status:
     if saved is None and logged is None:
         return "unknown"
-    if saved is None or saved != logged:  # killed, or it raised
+    if saved is None or saved < (logged or 0):  # killed, or it raised
         return "failed"
+    if logged is None or saved > logged:  # before its first update, or before an evaluation that was due
+        return "stopped"
     reached = isinstance(target, (int, float)) and bool(evaluated) and evaluated[-1] >= target
     return "finished" if reached or (total is not None and saved >= total) else "stopped"
 
@@ -174,9 +182,12 @@ def _tail(path: Path) -> tuple[list[dict[str, Any]], list[float]]:
 
 
 def _line(text: bytes) -> dict[str, Any]:
-    line = json.loads(text)
+    try:
+        line = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"it has a line that is no JSON: {text[:60]!r}") from error
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
-        raise ValueError(f"{METRICS} has a line without a step: {text[:60]!r}")
+        raise ValueError(f"it has a line without a step: {text[:60]!r}")
     return line
 
 
