@@ -14,7 +14,6 @@ from puffer_core.errors import ShapeError
 from puffer_core.numpy_backend import numpy_ops as ops
 from puffer_core.returns import (
     discount_and_bootstrap,
-    discounted_returns,
     gae,
     lambda_returns,
     vtrace,
@@ -201,12 +200,6 @@ def test_nothing_flows_through_an_inactive_step() -> None:
     np.testing.assert_array_equal(
         lambda_returns(ops, value, reward, discount, lambda_=1.0, active=active), [[2.0], [2.0], [3.0]]
     )
-    np.testing.assert_array_equal(discounted_returns(ops, reward, discount, active=active), [[1.0], [0.0], [1.0]])
-
-
-def test_discounted_returns_continue_from_the_final_value() -> None:
-    reward, discount = np.ones((2, 1)), np.array([[0.5], [0.5]])
-    np.testing.assert_array_equal(discounted_returns(ops, reward, discount, np.array([8.0])), [[3.5], [5.0]])
 
 
 def test_float32_stays_and_is_close_to_float64() -> None:

@@ -201,7 +201,8 @@ def test_what_it_cost_to_survive_is_told(make_run, page) -> None:
     resume = {"time": "2026-11-22T10:15:00+00:00", "step": 2000, "checkpoint": "step-000000002000",
               "changes": {"total_steps": {"from": 2000, "to": 4000}}, "versions": {}}  # fmt: skip
     (run / "resumes.jsonl").write_text(json.dumps(resume) + '\n{"half')
-    (run / "stacks-1.txt").write_text("")
+    for name, content in (("stacks-1.txt", "thread"), ("stacks-2.txt", ""), ("crash-1.txt", "traceback")):
+        (run / name).write_text(content)
     words = page(run).words
     for text in (
         "2,000 step-000000002000 total_steps: 2000 → 4000",
@@ -209,8 +210,10 @@ def test_what_it_cost_to_survive_is_told(make_run, page) -> None:
         "metrics that wandb did not take 7",
         "checkpoints that could not be written 2",
         "it stood still stacks-1.txt",
+        "crash report crash-1.txt",
     ):
         assert text in words, text
+    assert "stacks-2.txt" not in words, "the watchdog of a run that goes on has seen nothing"
 
 
 def test_the_newest_film_is_in_the_page(make_run, page) -> None:

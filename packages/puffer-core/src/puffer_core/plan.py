@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from puffer_core.specs import PolicySpec, Spec, TrainerSpec
+from puffer_core.plugins.records import Provided
+from puffer_core.specs import PolicySpec, TrainerSpec
 
 
 class VectorConfig(BaseModel):
@@ -82,19 +83,13 @@ class SeedOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class Component:
+class Component(Provided):
     """A chosen plugin component with its options.
 
     Args:
-        spec: what it registered.
-        distribution: normalised name of the distribution that provides it; empty for `py:` targets.
-        version: of that distribution; empty likewise.
         config: its options as its own pydantic model; for an env, or a component without a model, a dict.
     """
 
-    spec: Spec
-    distribution: str
-    version: str
     config: Any
 
 

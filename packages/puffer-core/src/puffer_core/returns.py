@@ -187,7 +187,8 @@ def lambda_returns(
         value: estimates at steps 0..T, in reward units; the last bootstraps.
         reward: of steps 0..T-1.
         discount: gamma, 0 where the episode ended with the step.
-        lambda_: 0..1; 0 gives one-step targets, 1 the discounted return with a bootstrap at its end.
+        lambda_: 0..1; 0 gives one-step targets, 1 the discounted return with a bootstrap at its end (Monte Carlo's
+            where `value` is 0).
         active: transitions that count; where False, `G[t] = value[t]`.
 
     Raises:
@@ -208,40 +209,9 @@ def lambda_returns(
     return ops.linear_recurrence(decay, increment, value[-1], reverse=True)
 
 
-def discounted_returns(
-    ops: Ops,
-    reward: Float[Array, "T *N"],
-    discount: Float[Array, "T *N"],
-    final_value: Float[Array, "*N"] | None = None,
-    *,
-    active: Bool[Array, "T *N"] | None = None,
-) -> Float[Array, "T *N"]:
-    """Monte Carlo returns, `G[t] = reward[t] + discount[t] G[t+1]` (Sutton and Barto 2018, eq. 3.9).
-
-    Args:
-        ops: the engine.
-        reward: of steps 0..T-1.
-        discount: gamma, 0 where the episode ended with the step.
-        final_value: `G[T]`, 0 by default.
-        active: transitions that count; where False, `G[t]` is 0.
-
-    Raises:
-        ShapeError: `discount` has not the shape of `reward`.
-
-    Example:
-        >>> import numpy as np
-        >>> from puffer_core.numpy_backend import numpy_ops
-        >>> discounted_returns(numpy_ops, np.ones((3, 1)), np.full((3, 1), 0.5)).ravel().tolist()
-        [1.75, 1.5, 1.0]
-    """
-    _same_shape(reward, discount)
-    return _accumulate(ops, discount, reward, active, final_value)
-
-
-def _accumulate(ops: Ops, decay: Array, increment: Array, active: Array | None, initial: Array | None = None) -> Array:
-    start = ops.zeros_like(increment[0]) if initial is None else initial
+def _accumulate(ops: Ops, decay: Array, increment: Array, active: Array | None) -> Array:
     decay, increment = _only_active(ops, decay, active), _only_active(ops, increment, active)
-    return ops.linear_recurrence(decay, increment, start, reverse=True)
+    return ops.linear_recurrence(decay, increment, ops.zeros_like(increment[0]), reverse=True)
 
 
 def _only_active(ops: Ops, x: Array, active: Array | None) -> Array:
@@ -254,10 +224,6 @@ def _check(value: Array, reward: Array, *others: Array) -> None:
             f"reward is {tuple(reward.shape)}, value is {tuple(value.shape)}; value needs the same rows and one more "
             "step, to bootstrap from"
         )
-    _same_shape(reward, *others)
-
-
-def _same_shape(reward: Array, *others: Array) -> None:
     for other in others:
         if other.shape != reward.shape:
             raise ShapeError(

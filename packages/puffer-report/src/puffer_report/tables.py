@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from puffer_core.checkpoints.inventory import size
 from puffer_core.cli.output import size_text
 from puffer_core.statistics import aggregate, interquartile_mean
 from puffer_report.figures import last_value
@@ -22,6 +23,8 @@ from puffer_report.records import Record
 PARTS = ("env", "policy", "learn", "eval", "save")
 """What time is spent on, as `time/*` metrics name it; the rest is `other`."""
 _MOST_ROWS = 40
+_FILES = {"crash-*.txt": "crash report", "stacks-*.txt": "it stood still"}
+"""What a run leaves where it went wrong. Such a file is empty while a run goes on that all is well with."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +278,6 @@ def mishaps(records: Sequence[Record]) -> list[tuple[str, str, str]]:
             rows.append((name, "lines of metrics.jsonl that cannot be read", number(record.metrics.damaged)))
         if record.overview.reason:
             rows.append((name, "damaged", record.overview.reason))
-        rows += [(name, "crash report", file.name) for file in sorted(record.path.glob("crash.json"))]
-        rows += [(name, "it stood still", file.name) for file in sorted(record.path.glob("stacks-*.txt"))]
+        for pattern, told in _FILES.items():
+            rows += [(name, told, file.name) for file in sorted(record.path.glob(pattern)) if size(file)]
     return rows

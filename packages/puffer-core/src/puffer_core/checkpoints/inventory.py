@@ -103,13 +103,13 @@ def _condition(error: CheckpointError) -> Condition:
 
 
 def size(path: Path) -> int:
-    """Bytes of the files below a directory; links are not followed, and what vanishes meanwhile counts nothing.
+    """Bytes of a file, or of those below a directory; no link is followed, and what vanishes meanwhile counts nothing.
 
     Example:
         >>> size(Path("no such directory"))
         0
     """
-    return sum(_file_size(file) for file in path.rglob("*")) if path.is_dir() and not path.is_symlink() else 0
+    return sum(map(_file_size, path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]))
 
 
 def _file_size(path: Path) -> int:

@@ -82,14 +82,13 @@ class RunContext:
             UsageError: `--vector.*` asks for what such an env does not have, or its options are wrong.
             EnvError: it cannot be made.
         """
-        component = self._env_component()
-        provided = _provided(component)
-        target = self.host.load(provided)
-        if declared(provided, target).interface != "device":
+        env = self._env_component()
+        target = self.host.load(env)
+        if declared(env, target).interface != "device":
             return None
         from puffer_core.vector.device import make_device_env
 
-        return make_device_env(provided, target, component.config, self.plan.vector)
+        return make_device_env(env, target, env.config, self.plan.vector)
 
     @cached_property
     def vector_envs(self) -> tuple[VectorEnv, ...]:
@@ -100,7 +99,7 @@ class RunContext:
         with ExitStack() as made:
             envs = []
             for vector in divided(self._settled_vector(), cores()):
-                envs.append(make_env(self.host, _provided(component), component.config, vector))
+                envs.append(make_env(self.host, component, component.config, vector))
                 made.callback(envs[-1].close)
             made.pop_all()
         return tuple(envs)
@@ -124,8 +123,7 @@ class RunContext:
             return self.plan.settled
         component, vector = self._env_component(), self.plan.vector
         divided(vector, cores())  # what cannot be shared out is refused before anything is measured
-        provided = _provided(component)
-        choice = choose(provided, self.host.load(provided), component.config, vector, env_steps=self.total_steps)
+        choice = choose(component, self.host.load(component), component.config, vector, env_steps=self.total_steps)
         if choice is None:
             return vector
         self._on_choice(choice)
@@ -148,7 +146,7 @@ class RunContext:
         """
         component = self._env_component()
         vector = resized(self.plan.vector, num_envs)
-        return make_env(self.host, _provided(component), component.config, vector, self.backend)
+        return make_env(self.host, component, component.config, vector, self.backend)
 
     def _env_component(self) -> Component:
         if self.plan.env is None:
@@ -255,7 +253,7 @@ class RunContext:
                 stack.callback(env.close)
 
     def _build(self, component: Component, *arguments: Any) -> Any:
-        return self.host.load(_provided(component))(component.config, *arguments)
+        return self.host.load(component)(component.config, *arguments)
 
 
 def make_env(
@@ -309,10 +307,6 @@ def acting_backend(backend: Backend, policy: PolicySpec) -> Backend:
     from puffer_core.numpy_backend import NumpyBackend, NumpyConfig
 
     return NumpyBackend(NumpyConfig())
-
-
-def _provided(component: Component) -> Provided:
-    return Provided(spec=component.spec, distribution=component.distribution, version=component.version)
 
 
 def _check_alone(trainer: Spec) -> None:
