@@ -9,9 +9,16 @@ def main() -> int:
     """Run the command line on `sys.argv`; gives the exit code."""
     import signal
 
+    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if raises:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of imports
     from puffer_core.cli.main import main as run
     from puffer_core.cli.process import as_process
+    from puffer_core.run.parent import end_with_parent
 
+    end_with_parent()
+    if raises:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     code = as_process(lambda: run(sys.argv[1:]))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of an interpreter that ends anyway
     return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -83,6 +84,28 @@ def test_interrupted_twice(tmp_path: Path, train: Callable[..., Any], injecting:
         assert free(ended.run)
         assert not list(ended.run.glob("stacks-*"))
         row.took(ended.seconds)
+
+
+IMPORTING = """
+import os, signal, sys
+from puffer_core.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "puffer_core.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+def test_interrupted_while_modules_are_imported(
+    tmp_path: Path, train: Callable[..., Any], injecting: Injecting
+) -> None:
+    with injecting("C11", "SIGINT while the command line is imported", "no traceback; exit 130 in a shell"):
+        ended = train(tmp_path, wrapper=IMPORTING)
+        assert (ended.code, ended.stderr) == (-signal.SIGINT, "")
 
 
 def test_interrupted_again_while_a_logger_hangs_in_close(

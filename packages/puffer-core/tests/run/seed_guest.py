@@ -1,7 +1,8 @@
 """A trainer, a policy and an env that processes of several seeds import by this module's name.
 
-`SEED_ORDERS` is JSON, seed to `raise` or `stop`. `stop`: once every seed with that order is at its third update, one of
-them sends SIGTERM to the process that started them; files in `SEED_PLACE` say who is there.
+`SEED_ORDERS` is JSON, seed to `raise`, `orphan` or `stop`. `orphan`: it kills the process that started it. `stop`: once
+every seed with that order is at its third update, one of them sends SIGTERM to the process that started them; files in
+`SEED_PLACE` say who is there.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Learner(parts.Search):  # type: ignore[misc,name-defined]
         seed = sys.argv[sys.argv.index("--seed") + 1] if "--seed" in sys.argv else ""
         if self.updates == 2 and ORDERS.get(seed) == "raise":
             raise RuntimeError("the learner broke")
+        if self.updates == 2 and ORDERS.get(seed) == "orphan":
+            os.kill(os.getppid(), signal.SIGKILL)
         if self.updates == 2 and ORDERS.get(seed) == "stop":
             _stop_when_all_are_here(seed)
         return super().update()  # type: ignore[no-any-return]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -166,6 +170,23 @@ def test_a_signal_saves_every_seed(
     total = max(found.step for found in stopped) + 16
     assert main(["resume", str(run), "--total-steps", str(total), "--seeds", "2", "--quiet"]) == 0
     assert "OVER 2 SEEDS" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process that its parent has ended")
+def test_a_seed_whose_parent_is_killed_saves_and_ends(tmp_path: Path) -> None:
+    run, environ = tmp_path / "many", {"SEED_ORDERS": json.dumps({"0": "orphan"}), "PYTHONPATH": HERE}
+    command = [sys.executable, "-m", "puffer_core", *arguments(run, "--seeds", "1", "--total-steps", "1000000000")]
+    killed = subprocess.run(command, env=os.environ | environ, stdout=subprocess.DEVNULL, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    found = run / "seed-0"
+    until = monotonic() + 30
+    try:
+        while overview(found).status == "running" and monotonic() < until:
+            sleep(0.01)
+        assert (overview(found).status, overview(found).step >= 32) == ("stopped", True)
+    finally:
+        if overview(found).status == "running":
+            os.kill(json.loads((found / "run.lock").read_text())["pid"], signal.SIGKILL)
 
 
 def test_without_scipy_nothing_starts(tmp_path: Path, host: PluginHost, monkeypatch: pytest.MonkeyPatch) -> None:

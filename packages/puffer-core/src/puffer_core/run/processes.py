@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from time import monotonic
 from typing import Protocol
 
 from puffer_core.errors import ResourceError
+from puffer_core.run.parent import PARENT
 
 _SIGNUMS = (signal.SIGINT, signal.SIGTERM)
 _LAST_WORDS = 1.0
@@ -64,7 +66,7 @@ class Processes:
 
     Each job has a session of its own, so that Ctrl-C in a terminal reaches this process alone. The first SIGINT or
     SIGTERM becomes a SIGTERM to every job, and no other is started; a SIGINT after it goes to every job as it is.
-    Outside the main thread no signals arrive.
+    Outside the main thread no signals arrive. Where this process is killed, those that are Puffer's are sent SIGTERM.
 
     Args:
         environ: of the jobs.
@@ -117,7 +119,7 @@ class Processes:
         try:
             process = subprocess.Popen(  # noqa: S603  our own program
                 job.command,
-                env=self._environ,
+                env={**self._environ, PARENT: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
