@@ -137,3 +137,16 @@ def test_more_devices_than_there_are_are_refused_with_those():
     with pytest.raises(UsageError, match="devices is 99, but from 'cpu' on there are") as caught:
         JaxBackend(JaxConfig(device="cpu", devices=99))
     assert "--backend.devices" in caught.value.remedy
+
+
+def test_a_platform_that_is_not_here_is_told():
+    """JAX reads them once a process, so it is one of its own."""
+    program = "from puffer_backend_jax.backend import JaxBackend; JaxBackend()"
+    known = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    env = known | {"JAX_PLATFORMS": "cuda"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    assert "UsageError: backend jax: JAX finds no device where JAX_PLATFORMS is 'cuda'" in done.stderr
+    assert done.stderr.strip().endswith(
+        "unset JAX_PLATFORMS to take what there is, or install the build of JAX for "
+        'your device: pip install "jax[cuda13]" for NVIDIA'
+    )

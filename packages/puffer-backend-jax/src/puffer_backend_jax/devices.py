@@ -29,12 +29,13 @@ def find_devices(name: str, count: int) -> Mesh:
 
     """
     platform, _, number = name.partition(":")
+    there = _devices()
     try:
-        found = jax.local_devices(backend=None if name == "auto" else platform)[int(number or 0) :]
+        found = there if name == "auto" else jax.local_devices(backend=platform)[int(number or 0) :]
     except RuntimeError:
         found = []
     if not found:
-        known = sorted({"cpu", *(str(device) for device in jax.local_devices() if device.platform != "cpu")})
+        known = sorted({"cpu", *(str(device) for device in there if device.platform != "cpu")})
         raise UsageError(
             f"backend jax: device is {name!r}, but this machine has {', '.join(known)} (jax {jax.__version__})",
             remedy="choose one of these with --backend.device, or install the build of JAX for your device: "
@@ -48,6 +49,25 @@ def find_devices(name: str, count: int) -> Mesh:
             f"--xla_force_host_platform_device_count={count}",
         )
     return Mesh(np.array(found[:count]), (_PARTS,))
+
+
+def _devices() -> list[jax.Device]:
+    """All of this process.
+
+    Raises:
+        UsageError: JAX was told of a platform that is not here.
+    """
+    try:
+        found: list[jax.Device] = jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # the latter of platforms that JAX has no plugin for
+        told, cause = jax.config.values["jax_platforms"], str(error).partition(" (set JAX_PLATFORMS")[0]
+        raise UsageError(
+            f"backend jax: JAX finds no device where JAX_PLATFORMS is {told!r} (jax {jax.__version__})"
+            + (f": {cause}" if cause else ""),
+            remedy="unset JAX_PLATFORMS to take what there is, or install the build of JAX for your device: "
+            'pip install "jax[cuda13]" for NVIDIA',
+        ) from error
+    return found
 
 
 def placement(mesh: Mesh) -> jax.Device | NamedSharding:
