@@ -19,6 +19,15 @@ from puffer_core.contracts.checkpointable import Checkpointable, State
 from puffer_core.errors import CheckpointError
 
 
+def refuses(component: Checkpointable, state: State) -> bool:
+    """Whether a component refuses a state, with the error that is due."""
+    try:
+        component.load_state_dict(state)
+    except CheckpointError:
+        return True
+    return False
+
+
 class CheckpointableConformance:
     """A state goes to the files of a checkpoint and comes back, whole. Override `make` and `advance`."""
 
@@ -85,15 +94,8 @@ class CheckpointableConformance:
         self.advance(other)
         before = self._files(component.state_dict())
         for what, state in self._misfits(self._through_files(other.state_dict())):
-            assert self._refuses(component, state), f"a state {what} was taken"
+            assert refuses(component, state), f"a state {what} was taken"
             assert self._files(component.state_dict()) == before, f"a state {what} was refused, but partly loaded"
-
-    def _refuses(self, component: Checkpointable, state: State) -> bool:
-        try:
-            component.load_state_dict(state)
-        except CheckpointError:
-            return True
-        return False
 
     def _misfits(self, state: State) -> Iterator[tuple[str, State]]:
         for key, value in state.items():

@@ -15,13 +15,13 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from puffer_core.arrays import Params, Tree, is_trainable, map_tree, named_leaves
-from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Outputs, Policy, PolicyInterface
 from puffer_core.distributions import action_distribution, is_parameter
 from puffer_core.errors import UnsupportedError
 from puffer_core.spaces.layout import Layout
 from puffer_testing.components import build, find
+from puffer_testing.inputs import sampled_inputs
 
 STEPS, ROWS = 6, 4
 NESTED_OBSERVATION = Dict(body=Dict(speed=Box(-1, 1, (2,)), gear=Discrete(3)), bits=Tuple([MultiBinary(3)]))
@@ -94,7 +94,7 @@ class PolicyConformance:
     def _check_outputs(self, backend: Backend, policy: Policy) -> None:
         interface = policy.interface
         spaces = f"{interface.observation.space} to {interface.action.space}"
-        outputs = self._run(backend, policy, self._params(policy), self._inputs(policy))[0]
+        outputs = self._run(backend, policy, self._params(policy), sampled_inputs(policy, STEPS, ROWS))[0]
         assert any(map(is_parameter, outputs)), f"{spaces}: no parameters of an action distribution"
         assert outputs["value"].shape == (STEPS, ROWS), f"{spaces}: shape of value"
         mode = action_distribution(build("backend", "numpy", {}).ops, interface.action, outputs).mode()
@@ -103,12 +103,12 @@ class PolicyConformance:
         assert shapes == expected, f"{spaces}: shapes of actions"
 
     def test_outputs_are_finite(self, backend: Backend, policy: Policy) -> None:
-        outputs = self._run(backend, policy, self._params(policy), self._inputs(policy))[0]
+        outputs = self._run(backend, policy, self._params(policy), sampled_inputs(policy, STEPS, ROWS))[0]
         for name, value in outputs.items():
             assert np.isfinite(value).all(), f"output {name}"
 
     def test_stepping_equals_unrolling(self, backend: Backend, policy: Policy) -> None:
-        params, inputs = self._params(policy), self._inputs(policy)
+        params, inputs = self._params(policy), sampled_inputs(policy, STEPS, ROWS)
         reset = np.random.default_rng(5).random((STEPS, ROWS)) < 0.3
         whole, end = self._run(backend, policy, params, inputs, reset=reset)
         carry = policy.initial_carry(ROWS)
@@ -121,7 +121,7 @@ class PolicyConformance:
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5, err_msg=f"carry {name}")
 
     def test_a_reset_forgets_what_was_before(self, backend: Backend, policy: Policy) -> None:
-        params, inputs = self._params(policy), self._inputs(policy)
+        params, inputs = self._params(policy), sampled_inputs(policy, STEPS, ROWS)
         _, used = self._run(backend, policy, params, inputs)
         first = map_tree(lambda x: x[:1], inputs)
         begins = np.ones((1, ROWS), bool)
@@ -131,14 +131,14 @@ class PolicyConformance:
             np.testing.assert_allclose(after[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
     def test_rows_do_not_influence_one_another(self, backend: Backend, policy: Policy) -> None:
-        params, inputs = self._params(policy), self._inputs(policy)
+        params, inputs = self._params(policy), sampled_inputs(policy, STEPS, ROWS)
         together = self._run(backend, policy, params, inputs)[0]
         alone = self._run(backend, policy, params, map_tree(lambda x: x[:, 1:2], inputs))[0]
         for name, value in alone.items():
             np.testing.assert_allclose(value, together[name][:, 1:2], rtol=1e-4, atol=1e-5, err_msg=name)
 
     def test_updating_statistics_touches_nothing_else(self, backend: Backend, policy: Policy) -> None:
-        params, inputs = self._params(policy), self._inputs(policy)
+        params, inputs = self._params(policy), sampled_inputs(policy, STEPS, ROWS)
         step = backend.compile(policy.update_stats)
         weight = np.ones((STEPS, ROWS), np.float32)
         given = backend.copy(backend.to_device(params))
@@ -159,19 +159,6 @@ class PolicyConformance:
 
     def _params(self, policy: Policy) -> Params:
         return policy.init(np.random.default_rng(0))
-
-    def _inputs(self, policy: Policy) -> dict[str, Tree]:
-        layout = policy.interface.observation
-        layout.space.seed(3)
-        rows = np.zeros((STEPS * ROWS, *layout.shape), layout.dtype)
-        for row in range(len(rows)):
-            layout.encode(layout.space.sample(), rows[row, ...])
-        available: dict[str, Tree] = {
-            "observation": layout.split(rows.reshape(STEPS, ROWS, *layout.shape)),
-            "previous_action": no_action(policy.interface.action, STEPS, ROWS),
-            "previous_reward": np.zeros((STEPS, ROWS), np.float32),
-        }
-        return {name: available[name] for name in policy.inputs}
 
     def _run(
         self,

@@ -11,12 +11,12 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from puffer_core.arrays import Tree, is_trainable, map_tree, named_leaves
-from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.ops import Ops
 from puffer_core.contracts.policy import Policy, PolicyInterface
 from puffer_core.spaces.layout import Layout
 from puffer_testing.backend_cases import OpCase
 from puffer_testing.components import build, host
+from puffer_testing.inputs import sampled_inputs
 
 STEPS, ROWS = 4, 2
 IMAGE = Box(0, 255, (5, 4, 2), np.uint8)
@@ -63,20 +63,7 @@ class PolicyUse:
         }
         carry = map_tree(lambda x: 0.5 * generator.standard_normal(x.shape), policy.initial_carry(ROWS))
         reset = generator.random((STEPS, ROWS)) < 0.3
-        return params, self._inputs(), carry, reset
-
-    def _inputs(self) -> dict[str, Tree]:
-        layout = Layout.of(self.observation)
-        self.observation.seed(0)
-        rows = np.zeros((STEPS, ROWS, *layout.shape), layout.dtype)
-        for place in np.ndindex(STEPS, ROWS):
-            layout.encode(self.observation.sample(), rows[(*place, ...)])
-        known: dict[str, Tree] = {
-            "observation": layout.split(rows),
-            "previous_action": no_action(Layout.of(self.action), STEPS, ROWS),
-            "previous_reward": np.ones((STEPS, ROWS), np.float32),
-        }
-        return {name: known[name] for name in self.made.inputs}
+        return params, sampled_inputs(policy, STEPS, ROWS), carry, reset
 
 
 @dataclass(frozen=True)

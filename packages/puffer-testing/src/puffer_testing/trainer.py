@@ -23,14 +23,13 @@ from puffer_core.arrays import named_leaves
 from puffer_core.checkpoints.reading import load
 from puffer_core.checkpoints.statefile import encode
 from puffer_core.config import resolve
-from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.policy import Agent
 from puffer_core.contracts.trainer import Trainer, Unit
-from puffer_core.errors import CheckpointError
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.persistence import restore, save
 from puffer_core.run.record import RunRecord
+from puffer_testing.checkpointable import refuses
 from puffer_testing.components import host
 
 
@@ -120,7 +119,7 @@ class TrainerConformance:
         fresh.update()
         assert fresh.progress == trainer.progress
         if context.env.snapshot:
-            self._assert_close(fresh, trainer)
+            self._assert_same(fresh, trainer)
 
     def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(self, contexts: ExitStack) -> None:
         trainer, other = self.make(contexts)[0], self.make(contexts, seed=3)[0]
@@ -133,15 +132,8 @@ class TrainerConformance:
         misfits["with a parameter too many"] = {**state, "params": {**params, "no-such-parameter": params[first]}}
         misfits["with a parameter of another shape"] = {**state, "params": {**params, first: params[first][None]}}
         for what, misfit in misfits.items():
-            assert self._refuses(trainer, misfit), f"a state {what} was taken, expected CheckpointError"
+            assert refuses(trainer, misfit), f"a state {what} was taken, expected CheckpointError"
             assert self._files(trainer) == before, f"a state {what} was refused, but partly loaded"
-
-    def _refuses(self, trainer: Trainer, state: State) -> bool:
-        try:
-            trainer.load_state_dict(state)
-        except CheckpointError:
-            return True
-        return False
 
     def test_a_run_leaves_metrics_and_a_checkpoint(self, tmp_path: Path) -> None:
         directory = tmp_path / "run"
@@ -155,7 +147,7 @@ class TrainerConformance:
     def _files(self, trainer: Trainer) -> dict[str, bytes]:
         return encode(trainer.state_dict())
 
-    def _assert_close(self, got: Trainer, expected: Trainer) -> None:
+    def _assert_same(self, got: Trainer, expected: Trainer) -> None:
         """Bit for bit, names and numbers."""
         found, wanted = dict(named_leaves(got.state_dict())), dict(named_leaves(expected.state_dict()))
         assert found.keys() == wanted.keys()
