@@ -50,8 +50,7 @@ class Record:
     @property
     def trainer(self) -> str:
         """Name of what trained it."""
-        trainer = self.config.get("trainer", "")
-        return str(trainer.get("name", "") if isinstance(trainer, dict) else trainer)
+        return str(self.config.get("trainer", ""))
 
     @property
     def source(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -76,7 +77,7 @@ def best_of(found: Sequence[Found]) -> Found | None:
 
 def look(path: Path) -> Found:
     """A checkpoint by its manifest, and the names and sizes of its files."""
-    found = Found(path, _order(path), size(path), _saved(path))
+    found = Found(path, _order(path), size(path), written_at(path / MANIFEST, path))
     try:
         manifest = read_manifest(path)
     except CheckpointError as error:
@@ -119,10 +120,14 @@ def _file_size(path: Path) -> int:
         return 0
 
 
-def _saved(path: Path) -> float:
-    for candidate in (path / MANIFEST, path):
-        try:
-            return candidate.lstat().st_mtime
-        except OSError:
-            continue
+def written_at(*paths: Path) -> float:
+    """When the first of these that is there was written, in seconds since 1970; 0 where none is.
+
+    Example:
+        >>> written_at(Path("no such file"))
+        0.0
+    """
+    for path in paths:
+        with suppress(OSError):
+            return path.lstat().st_mtime
     return 0.0

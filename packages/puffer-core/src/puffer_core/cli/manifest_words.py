@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from puffer_core.arrays import named_leaves
 from puffer_core.checkpoints.reading import Checkpoint
 from puffer_core.cli.output import size_text
 
@@ -17,19 +16,13 @@ def summary(loaded: Checkpoint) -> dict[str, Any]:
         loaded: a checkpoint with its policy's state.
     """
     manifest = loaded.manifest.model_dump(mode="json")
-    arrays = _arrays(loaded.states["policy"])
+    arrays = [array for _, array in named_leaves(loaded.states["policy"])]
     counted = {"parameters": sum(array.size for array in arrays), "parameter_bytes": sum(a.nbytes for a in arrays)}
     sizes = {
         name: entry | {"bytes": sum(manifest["files"][file]["size"] for file in entry["files"])}
         for name, entry in manifest["components"].items()
     }
     return {"path": str(loaded.path)} | manifest | counted | {"components": sizes}
-
-
-def _arrays(state: Any) -> list[np.ndarray[Any, Any]]:
-    if isinstance(state, dict):
-        return [array for value in state.values() for array in _arrays(value)]
-    return [state] if isinstance(state, np.ndarray) else []
 
 
 def lines(summary: dict[str, Any]) -> list[str]:
