@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from puffer_backend_torch.ops import TorchOps
 from puffer_backend_torch.optimizers import Adam, Sgd
 from puffer_core.contracts.backend import OptimizerConfig
+
+OPS = TorchOps(torch.device("cpu"))
 
 
 def _gradient(step, shape):
@@ -24,7 +27,7 @@ def _gradient(step, shape):
 def test_steps_as_torch_does(config, reference):
     expected = torch.nn.Parameter(torch.ones(4, 3))
     theirs = reference([expected])
-    ours = (Sgd if config.name == "sgd" else Adam)(config)
+    ours = (Sgd if config.name == "sgd" else Adam)(OPS, config)
     params = {"w": torch.ones(4, 3)}
     state = ours.init(params)
     for step in range(50):
@@ -36,7 +39,7 @@ def test_steps_as_torch_does(config, reference):
 
 @pytest.mark.parametrize("config", [OptimizerConfig(), OptimizerConfig(name="sgd", momentum=0.5)])
 def test_state_and_parameters_are_written_in_place(config):
-    optimizer = (Sgd if config.name == "sgd" else Adam)(config)
+    optimizer = (Sgd if config.name == "sgd" else Adam)(OPS, config)
     params = {"w": torch.ones(3), "stats.count": torch.ones(())}
     state = optimizer.init(params)
     stepped, moved = optimizer.apply(params, {"w": torch.ones(3)}, state, 0.1)
@@ -47,7 +50,7 @@ def test_state_and_parameters_are_written_in_place(config):
 
 @pytest.mark.parametrize("config", [OptimizerConfig(), OptimizerConfig(name="sgd", momentum=0.5)])
 def test_memory_that_is_not_row_major_gives_the_same_step(config):
-    optimizer = (Sgd if config.name == "sgd" else Adam)(config)
+    optimizer = (Sgd if config.name == "sgd" else Adam)(OPS, config)
     start, gradient = torch.arange(6.0).reshape(2, 3), _gradient(0, (2, 3))
     plain, _ = optimizer.apply({"w": start.clone()}, {"w": gradient}, optimizer.init({"w": start}), 0.1)
     turned = start.t().contiguous().t()
@@ -57,7 +60,7 @@ def test_memory_that_is_not_row_major_gives_the_same_step(config):
 
 
 def test_adam_takes_its_count_in_any_dtype_and_a_rate_as_an_array():
-    adam, w = Adam(OptimizerConfig()), torch.ones(2)
+    adam, w = Adam(OPS, OptimizerConfig()), torch.ones(2)
     state = adam.init({"w": w}) | {"adam.step": torch.tensor(3.0)}
     _, moved = adam.apply({"w": w}, {"w": torch.ones(2)}, state, torch.tensor(0.1))
     assert moved["adam.step"].item() == 4
@@ -65,6 +68,6 @@ def test_adam_takes_its_count_in_any_dtype_and_a_rate_as_an_array():
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_nothing_to_learn_changes_nothing(name):
-    optimizer = (Sgd if name == "sgd" else Adam)(OptimizerConfig(name=name))
+    optimizer = (Sgd if name == "sgd" else Adam)(OPS, OptimizerConfig(name=name))
     params = {"stats.count": torch.ones(())}
     assert optimizer.apply(params, {}, optimizer.init(params), 0.1)[0] == params

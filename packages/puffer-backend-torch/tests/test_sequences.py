@@ -1,9 +1,9 @@
-"""Recurrences and loops, beyond what the conformance suite compares."""
+"""Recurrences, beyond what the conformance suite compares."""
 
 import pytest
 import torch
 
-from puffer_backend_torch.sequences import linear_recurrence, scan, while_loop
+from puffer_backend_torch.sequences import linear_recurrence
 
 
 def _inputs(steps=7, rows=3):
@@ -30,13 +30,3 @@ def test_a_recurrence_writes_into_none_of_its_arguments():
 def test_a_decay_of_zero_forgets_the_past():
     decay, increment = torch.tensor([[1.0], [0.0]]), torch.tensor([[1.0], [2.0]])
     assert linear_recurrence(decay, increment, torch.tensor([5.0])).flatten().tolist() == [6.0, 2.0]
-
-
-def test_scan_without_inputs_counts():
-    carry, ys = scan(lambda total, _: (total + 1, {"y": total}), torch.tensor(0), None, length=3)
-    assert carry == 3
-    assert ys["y"].tolist() == [0, 1, 2]
-
-
-def test_while_loop_may_not_begin():
-    assert while_loop(lambda x: x < 0, lambda x: x - 1, torch.tensor(1)) == 1

@@ -18,10 +18,11 @@ from puffer_backend_jax.devices import find_devices, placement
 from puffer_backend_jax.group import Group
 from puffer_backend_jax.lending import Lender
 from puffer_backend_jax.ops import JaxOps
-from puffer_backend_jax.optimizers import Adam, Sgd
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig, OptimizerState
 from puffer_core.contracts.ops import Ops
+from puffer_core.numpy_backend import numpy_ops
+from puffer_core.optimizers import FormulaOptimizer, initial_state
 from puffer_core.peers import Peers
 
 _call: ContextVar[ExitStack] = ContextVar("the compiled function's call that is under way")
@@ -123,7 +124,7 @@ class JaxBackend:
 
     def optimizer(self, config: OptimizerConfig) -> Optimizer:
         """Adam, AdamW or SGD."""
-        return _OnDevice(self, Sgd(config) if config.name == "sgd" else Adam(config))
+        return _Optimizer(self, config)
 
     def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
         """A tree combined over all ranks, the same bits in each; the tree itself where one process trains."""
@@ -152,15 +153,16 @@ class JaxBackend:
             yield
 
 
-class _OnDevice:
-    """A rule, where the backend's arrays are."""
+class _Optimizer(FormulaOptimizer):
+    """The core's rules, where the backend's arrays are."""
 
-    def __init__(self, backend: JaxBackend, rule: Adam | Sgd) -> None:
-        self._backend, self._rule = backend, rule
+    def __init__(self, backend: JaxBackend, config: OptimizerConfig) -> None:
+        super().__init__(backend.ops, config)
+        self._backend = backend
 
     def init(self, params: Params) -> OptimizerState:
-        """Zero state for every parameter that is differentiated."""
-        state: OptimizerState = self._backend.to_device(self._rule.init(params))
+        """Zeros of NumPy's, moved: JAX compiles a program for each shape that it makes itself."""
+        state: OptimizerState = self._backend.to_device(initial_state(numpy_ops, self.config, params))
         return state
 
     def apply(
@@ -168,7 +170,7 @@ class _OnDevice:
     ) -> tuple[Params, OptimizerState]:
         """One step."""
         with self._backend._scope():
-            return self._rule.apply(params, gradients, state, learning_rate)
+            return super().apply(params, gradients, state, learning_rate)
 
 
 def _taken(x: Any) -> Any:

@@ -11,12 +11,13 @@ import numpy as np
 
 from puffer_backend_jax import convolution, gradients, networks, sequences
 from puffer_backend_jax.devices import spread_over
+from puffer_core.composites import ComposedOps, NumpyDtypes
+from puffer_core.numpy_backend import numpy_ops
 
 _FEW_ENTRIES = 64
-_FLOAT32, _INT64 = np.dtype(np.float32), np.dtype(np.int64)
 
 
-class JaxOps:
+class JaxOps(NumpyDtypes, ComposedOps):
     """Every op of the contract, computed by JAX where its arguments live.
 
     Args:
@@ -32,11 +33,6 @@ class JaxOps:
     """
 
     name = "jax"
-    uint8 = np.dtype(np.uint8)
-    int32 = np.dtype(np.int32)
-    int64 = _INT64
-    float32 = _FLOAT32
-    float64 = np.dtype(np.float64)
 
     def __init__(self, *, parallel: Any = False, mesh: jax.sharding.Mesh | None = None) -> None:
         self._mesh = mesh
@@ -96,9 +92,6 @@ class JaxOps:
     softmax = staticmethod(jax.nn.softmax)
     log_softmax = staticmethod(jax.nn.log_softmax)
     linear = staticmethod(networks.linear)
-    layer_norm = staticmethod(networks.layer_norm)
-    embedding = staticmethod(networks.embedding)
-    attention = staticmethod(networks.attention)
     lstm = staticmethod(networks.lstm)
     gru = staticmethod(networks.gru)
 
@@ -107,7 +100,6 @@ class JaxOps:
 
     stop_gradient = staticmethod(jax.lax.stop_gradient)
     value_and_grad = staticmethod(gradients.value_and_grad)
-    clip_by_global_norm = staticmethod(gradients.clip_by_global_norm)
 
     permutation = staticmethod(jax.random.permutation)
 
@@ -128,27 +120,15 @@ class JaxOps:
 
     @staticmethod
     def asarray(x: Any, /, *, dtype: Any = None) -> jax.Array:
-        return jnp.asarray(x, _default_dtype(x) if dtype is None else dtype)
-
-    @staticmethod
-    def zeros(shape: tuple[int, ...], *, dtype: Any = None) -> jax.Array:
-        return jnp.zeros(shape, dtype or _FLOAT32)
-
-    @staticmethod
-    def ones(shape: tuple[int, ...], *, dtype: Any = None) -> jax.Array:
-        return jnp.ones(shape, dtype or _FLOAT32)
+        return jnp.asarray(x, numpy_ops.asarray(x).dtype if dtype is None and not hasattr(x, "dtype") else dtype)
 
     @staticmethod
     def full(shape: tuple[int, ...], value: float, *, dtype: Any = None) -> jax.Array:
-        return jnp.full(shape, value, dtype or _default_dtype(value))
+        return jnp.full(shape, value, dtype or numpy_ops.asarray(value).dtype)
 
     @staticmethod
     def arange(stop: int, *, dtype: Any = None) -> jax.Array:
         return jnp.arange(stop, dtype=dtype or jnp.int_)
-
-    @staticmethod
-    def one_hot(indices: jax.Array, count: int, /, *, dtype: Any = None) -> jax.Array:
-        return jax.nn.one_hot(indices, count, dtype=dtype or _FLOAT32)
 
     @staticmethod
     def split(rng: jax.Array, count: int, /) -> tuple[jax.Array, ...]:
@@ -156,17 +136,8 @@ class JaxOps:
 
     @staticmethod
     def uniform(rng: jax.Array, shape: tuple[int, ...], /) -> jax.Array:
-        return jax.random.uniform(rng, shape, _FLOAT32)
+        return jax.random.uniform(rng, shape, np.float32)
 
     @staticmethod
     def normal(rng: jax.Array, shape: tuple[int, ...], /) -> jax.Array:
-        return jax.random.normal(rng, shape, _FLOAT32)
-
-    bool = np.dtype(np.bool_)  # last: it hides the builtin from the rest of this body
-
-
-def _default_dtype(x: Any) -> Any:
-    """Python floats become float32, as on every engine; arrays and NumPy scalars keep their dtype."""
-    if hasattr(x, "dtype"):
-        return None
-    return _FLOAT32 if np.asarray(x).dtype.kind == "f" else None
+        return jax.random.normal(rng, shape, np.float32)

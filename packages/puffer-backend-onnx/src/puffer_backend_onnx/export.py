@@ -19,6 +19,7 @@ from puffer_backend_onnx.graph import RUNTIME_ERRORS, build_model, open_session
 from puffer_backend_onnx.node import Node
 from puffer_backend_onnx.ops import OnnxOps
 from puffer_backend_onnx.step import difference, draws, flat, likeliest, step
+from puffer_core import composites
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves, replace_leaves
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent, ExportsItself, Inputs, Outputs
@@ -34,7 +35,8 @@ TOLERANCE = 1e-5
 more of a difference in the reference itself, as in networks with huge activations: four times that."""
 
 FORMAT = "puffer-policy 1"
-_SOURCES = tuple(str(Path(str(file)).parent) for file in (__file__, spox.__file__, onnx.__file__, np.__file__))
+_ENGINE = (__file__, composites.__file__, spox.__file__, onnx.__file__, np.__file__)
+_SOURCES = tuple(str(Path(str(file)).parent) for file in _ENGINE)
 
 
 def export(

@@ -5,22 +5,23 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from spox import Tensor, Var, argument
 
-from puffer_backend_onnx import networks, sequences
+from puffer_backend_onnx import networks
+from puffer_backend_onnx.loop import while_loop
 from puffer_backend_onnx.node import Dim, Node
 from puffer_backend_onnx.noise import Noise
-from puffer_core.arrays import Array, Tree, named_leaves
-from puffer_core.contracts.ops import Axis, Dtype, Ops
+from puffer_core.arrays import Array
+from puffer_core.composites import ComposedOps, NumpyDtypes
+from puffer_core.contracts.ops import Axis, Dtype
 from puffer_core.errors import UnsupportedError
 from puffer_core.numpy_backend import numpy_ops
 
 Build = Callable[..., Any]
 
-_ENGINE = ("bool", "uint8", "int32", "int64", "float32", "float64")
 _SAME = ("abs", "exp", "log", "sqrt", "sin", "cos", "tanh", "floor", "sign", "relu", "sigmoid", "softplus")
 _PAIRS = {
     "_add": "add", "_sub": "sub", "_mul": "mul", "_pow": "pow", "_matmul": "matmul", "matmul": "matmul",
@@ -29,7 +30,7 @@ _PAIRS = {
 }  # fmt: skip
 
 
-class OnnxOps:
+class OnnxOps(NumpyDtypes):
     """`puffer_core.contracts.ops.Ops` over graph nodes; over NumPy's arrays it is NumPy's table.
 
     Args:
@@ -47,9 +48,7 @@ class OnnxOps:
     def __init__(self, opset: int) -> None:
         self.opset = opset
         self.op: Any = importlib.import_module(f"spox.opset.ai.onnx.v{opset}")
-        for name in _ENGINE:
-            setattr(self, name, getattr(numpy_ops, name))
-        for name in (*_members(), *BUILD):
+        for name in BUILD:
             setattr(self, name, _folding(self, name))
 
     def __getattr__(self, name: str) -> Any:
@@ -81,20 +80,14 @@ class OnnxOps:
         return self.op.concat(parts, axis=0) if len(parts) > 1 else parts[0]
 
 
-def _members() -> list[str]:
-    return sorted(name for name in vars(Ops) if not name.startswith("_") and name not in _ENGINE)
-
-
 def _folding(ops: OnnxOps, name: str) -> Build:
     """The op of this name: NumPy's where it is given no node of the graph, else that of `BUILD`."""
     eager = getattr(numpy_ops, name, None)
-    build = BUILD.get(name)
+    build = BUILD[name]
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         if eager is not None and name not in _CONTROL and not _builds((arguments, keywords)):
             return eager(*arguments, **keywords)
-        if build is None:
-            raise UnsupportedError(f"op {name} has no ONNX form here")
         try:
             result = build(ops, *arguments, **keywords)
         except UnsupportedError:
@@ -187,13 +180,6 @@ def _full(ops: OnnxOps, shape: tuple[Any, ...], value: Any, *, dtype: Dtype = No
     return ops.broadcast_to(numpy_ops.full((), value, dtype=dtype), shape)
 
 
-def _like(value: int) -> Build:
-    def like(ops: OnnxOps, x: Node) -> Array:
-        return ops.full(x.shape, value, dtype=x.dtype)
-
-    return like
-
-
 def _joined(ops: OnnxOps, arrays: Sequence[Any], *, axis: int) -> Any:
     return ops.op.concat(_promoted(ops, *arrays), axis=axis)
 
@@ -209,24 +195,8 @@ def _flip(_: OnnxOps, x: Node, *, axis: int) -> Node:
     return x[tuple(key)]
 
 
-def _one_hot(ops: OnnxOps, indices: Node, count: int, *, dtype: Dtype = None) -> Array:
-    return ops.astype(indices[..., None] == np.arange(count, dtype=indices.dtype), dtype or ops.float32)
-
-
-def _clip_by_global_norm(ops: OnnxOps, gradients: Tree, limit: float) -> tuple[Tree, Array]:
-    norm: Any = ops.sqrt(sum(ops.sum(ops.square(x)) for _, x in named_leaves(gradients)))
-    scale = limit / ops.maximum(norm, limit)
-    return {name: gradients[name] * scale for name in sorted(gradients)}, norm
-
-
-def _value_and_grad(*_: Any) -> NoReturn:
-    raise UnsupportedError(
-        "the onnx backend computes no gradients: value_and_grad was called on it",
-        remedy="train on a backend that differentiates, such as torch; onnx exports and acts",
-    )
-
-
 BUILD: dict[str, Build] = {
+    **{name: op for name, op in vars(ComposedOps).items() if not name.startswith("_")},
     **{name: _same(name) for name in _SAME},
     **{name: _pair(function) for name, function in _PAIRS.items()},
     "_truediv": _divided,
@@ -235,7 +205,6 @@ BUILD: dict[str, Build] = {
     "_invert": _same("not_"),
     "_ne": lambda ops, a, b: ops.op.not_(ops.op.equal(*_promoted(ops, a, b))),
     "logical_not": _same("not_"),
-    "square": lambda ops, x: ops.op.mul(x.var, x.var),
     "expm1": lambda ops, x: ops.exp(x) - 1.0,
     "log1p": lambda ops, x: ops.log(x + 1.0),
     "isfinite": _isfinite,
@@ -245,11 +214,8 @@ BUILD: dict[str, Build] = {
     "where": _where,
     "astype": lambda ops, x, dtype: x if x.dtype == dtype else ops.var(x, dtype),
     "asarray": lambda ops, x, dtype=None: x if dtype is None else ops.astype(x, dtype),
-    "zeros": lambda ops, shape, dtype=None: ops.full(shape, 0.0, dtype=dtype or np.float32),
-    "ones": lambda ops, shape, dtype=None: ops.full(shape, 1.0, dtype=dtype or np.float32),
     "full": _full,
-    "zeros_like": _like(0),
-    "ones_like": _like(1),
+    "arange": lambda _, stop, dtype=None: numpy_ops.arange(int(stop), dtype=dtype),
     "sum": _reduction("reduce_sum", of=np.int64),
     "mean": _reduction("reduce_mean", of=np.float64),
     "max": _reduction("reduce_max"),
@@ -269,21 +235,15 @@ BUILD: dict[str, Build] = {
     "take": lambda ops, x, indices, axis: ops.op.gather(ops.var(x), ops.var(indices), axis=axis),
     "take_along_axis": lambda ops, x, indices, axis: ops.op.gather_elements(ops.var(x), ops.var(indices), axis=axis),
     "embedding": lambda ops, indices, table: ops.take(table, indices, axis=0),
-    "linear": lambda ops, x, weight, bias=None: ops.matmul(x, weight) if bias is None else ops.matmul(x, weight) + bias,
-    "silu": lambda ops, x: x * ops.sigmoid(x),
     "gelu": lambda ops, x: x * 0.5 * ops._add(Node(ops, ops.op.erf((x * math.sqrt(0.5)).var)), 1.0),
     "softmax": lambda ops, x, axis: ops.op.softmax(x.var, axis=axis),
     "log_softmax": lambda ops, x, axis: ops.op.log_softmax(x.var, axis=axis),
-    "one_hot": _one_hot,
-    "stop_gradient": lambda _, x: x,
-    "spread": lambda _, x, **__: x,
-    "value_and_grad": _value_and_grad,
-    "clip_by_global_norm": _clip_by_global_norm,
     "split": lambda _, rng, count: rng.split(count),
     "uniform": lambda ops, rng, shape: rng.draw(ops, "uniform", shape, np.float32),
     "normal": lambda ops, rng, shape: rng.draw(ops, "normal", shape, np.float32),
     "permutation": lambda ops, rng, count: rng.draw(ops, "permutation", (count,), np.int64),
-    **networks.BUILD,
-    **sequences.BUILD,
+    "layer_norm": networks.layer_norm,
+    "conv2d": networks.conv2d,
+    "while_loop": while_loop,
 }
 """Name to what builds it: `build(ops, *arguments)` gives a variable, a node or a tree. Those with `_` are operators."""

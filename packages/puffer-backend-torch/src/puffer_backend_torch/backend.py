@@ -94,7 +94,7 @@ class TorchBackend:
 
     def optimizer(self, config: OptimizerConfig) -> Optimizer:
         """Adam, AdamW or SGD, in place."""
-        return Sgd(config) if config.name == "sgd" else Adam(config)
+        return (Sgd if config.name == "sgd" else Adam)(self.ops, config)
 
     def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
         """A tree combined over all ranks, the same bits in each; the tree itself where one process trains."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from puffer_backend_torch.recurrent import gru_steps, lstm_steps
@@ -52,13 +52,6 @@ def layer_norm(
 ) -> Float[Tensor, "*lead features"]:
     """Zero mean and unit variance over the last axis, then scale and shift (Ba et al. 2016)."""
     return torch.layer_norm(x, weight.shape, weight, bias, epsilon)
-
-
-def embedding(
-    indices: Integer[Tensor, "*lead"], table: Float[Tensor, "count features"], /
-) -> Float[Tensor, "*lead features"]:
-    """Rows of `table`."""
-    return torch.embedding(table, indices)
 
 
 def conv2d(

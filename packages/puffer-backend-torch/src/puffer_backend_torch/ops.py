@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from puffer_backend_torch import gradients, networks, sequences
+from puffer_core.composites import ComposedOps
 
 # Where these are missing from torch's own names, the C++ binding is called without its Python wrapper.
 _nn = torch._C._nn
 
 
-class TorchOps:
+class TorchOps(ComposedOps):
     """Every op of the contract, computed by torch on one device.
 
     Args:
@@ -102,23 +103,15 @@ class TorchOps:
     log_softmax = staticmethod(torch.log_softmax)
     linear = staticmethod(networks.linear)
     layer_norm = staticmethod(networks.layer_norm)
-    embedding = staticmethod(networks.embedding)
     conv2d = staticmethod(networks.conv2d)
     attention = staticmethod(networks.attention)
     lstm = staticmethod(networks.lstm)
     gru = staticmethod(networks.gru)
 
     linear_recurrence = staticmethod(sequences.linear_recurrence)
-    scan = staticmethod(sequences.scan)
-    while_loop = staticmethod(sequences.while_loop)
 
     stop_gradient = staticmethod(torch.detach)
     clip_by_global_norm = staticmethod(gradients.clip_by_global_norm)
-
-    @staticmethod
-    def spread(x: torch.Tensor, /, *, axis: int) -> torch.Tensor:
-        del axis  # one process trains on one device
-        return x
 
     @staticmethod
     def flip(x: torch.Tensor, /, *, axis: int) -> torch.Tensor:
@@ -140,12 +133,6 @@ class TorchOps:
     def softplus(x: torch.Tensor, /) -> torch.Tensor:
         # torch gives x itself above its default threshold of 20, which is 2e-9 off
         return _nn.softplus(x, 1.0, 40.0)
-
-    @staticmethod
-    def one_hot(indices: torch.Tensor, count: int, /, *, dtype: Any = None) -> torch.Tensor:
-        # torch's own refuses indices out of range
-        classes = torch.arange(count, device=indices.device)
-        return (indices.unsqueeze(-1) == classes).to(torch.float32 if dtype is None else dtype)
 
 
 def _split(device: torch.device, rng: torch.Generator, count: int, /) -> tuple[torch.Generator, ...]:

@@ -1,17 +1,12 @@
-"""Recurrences and control flow."""
+"""Linear recurrences, and their gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from puffer_core.arrays import Tree, map_tree, named_leaves
-
-S = TypeVar("S")
 
 
 def linear_recurrence(
@@ -80,34 +75,3 @@ def _recurrence(decay: Tensor, increment: Tensor, initial: Tensor, *, reverse: b
         d[target] = d[target] * d[source]
         step *= 2
     return torch.from_numpy(y) if on_host else y
-
-
-def scan(
-    body: Callable[[S, Any], tuple[S, Any]], carry: S, xs: Tree, /, *, length: int | None = None
-) -> tuple[S, Tree]:
-    """A loop over axis 0 of `xs`; the results are stacked.
-
-    Example:
-        >>> scan(lambda total, x: (total + x, total), torch.tensor(0), torch.tensor([1, 2]))
-        (tensor(3), tensor([0, 1]))
-
-    """
-    steps = length if length is not None else len(next(named_leaves(xs))[1])
-    ys = []
-    for step in range(steps):
-        carry, y = body(carry, None if xs is None else map_tree(lambda leaf: leaf[step], xs))  # noqa: B023
-        ys.append(y)
-    return carry, map_tree(lambda *items: torch.stack(items), ys[0], *ys[1:])
-
-
-def while_loop(condition: Callable[[S], Any], body: Callable[[S], S], state: S, /) -> S:
-    """A Python loop; on a GPU each turn waits for the condition.
-
-    Example:
-        >>> while_loop(lambda x: x < 100, lambda x: x * 2, torch.tensor(7))
-        tensor(112)
-
-    """
-    while condition(state):
-        state = body(state)
-    return state

@@ -14,7 +14,7 @@ from puffer_core.arrays import Tree, map_tree
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig
 from puffer_core.contracts.ops import Ops
 from puffer_core.numpy_backend.ops import numpy_ops
-from puffer_core.numpy_backend.optimizers import make_optimizer
+from puffer_core.optimizers import FormulaOptimizer
 
 
 class NumpyConfig(BaseModel):
@@ -71,7 +71,7 @@ class NumpyBackend:
 
     def optimizer(self, config: OptimizerConfig) -> Optimizer:
         """The reference optimizer of this name; it consumes nothing."""
-        return make_optimizer(config)
+        return FormulaOptimizer(numpy_ops, config)
 
     def all_reduce(self, tree: Tree, op: Literal["mean", "sum", "max"] = "mean") -> Tree:
         """The tree itself: there is one rank."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Float
 
 from puffer_core.arrays import Array
 from puffer_core.errors import ShapeError
-
-_MASKED = -1e38
 
 _CACHED = 65_536
 """Elements of windows that are laid out at once: those of 64 images of 84 x 84 take 17 ms as a whole, 10 in parts."""
@@ -36,57 +34,11 @@ def sigmoid(x: Array, /) -> Array:
     return 1 / (1 + np.exp(-np.maximum(x, -87.0)))
 
 
-def silu(x: Array, /) -> Array:
-    """`x * sigmoid(x)` (Elfwing et al. 2018)."""
-    return x * sigmoid(x)
-
-
 def gelu(x: Array, /) -> Array:
     """`x * Phi(x)` (Hendrycks and Gimpel 2016). NumPy has no erf: one Python call an element, about 60 ns each."""
     scaled = (x * math.sqrt(0.5)).ravel().tolist()
     erf = np.fromiter(map(math.erf, scaled), np.float64, len(scaled)).astype(x.dtype).reshape(x.shape)
     return 0.5 * x * (1 + erf)
-
-
-def softplus(x: Array, /) -> Array:
-    """`log(1 + exp(x))` without overflow."""
-    return np.logaddexp(x, 0.0)
-
-
-def softmax(x: Array, /, *, axis: int) -> Array:
-    """`exp(x) / sum(exp(x))`."""
-    powers = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
-    powers /= np.add.reduce(powers, axis=axis, keepdims=True)
-    return powers
-
-
-def log_softmax(x: Array, /, *, axis: int) -> Array:
-    """`x - log(sum(exp(x)))`."""
-    shifted = x - np.maximum.reduce(x, axis=axis, keepdims=True)
-    shifted -= np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
-    return shifted
-
-
-def layer_norm(
-    x: Float[Array, "*lead features"],
-    weight: Float[Array, " features"],
-    bias: Float[Array, " features"],
-    /,
-    *,
-    epsilon: float = 1e-5,
-) -> Float[Array, "*lead features"]:
-    """Zero mean and unit variance over the last axis, then scale and shift (Ba et al. 2016)."""
-    size = x.shape[-1]
-    centred = x - np.add.reduce(x, axis=-1, keepdims=True) / size
-    variance = np.add.reduce(np.square(centred), axis=-1, keepdims=True) / size
-    return centred / np.sqrt(variance + epsilon) * weight + bias
-
-
-def embedding(
-    indices: Integer[Array, "*lead"], table: Float[Array, "count features"], /
-) -> Float[Array, "*lead features"]:
-    """Rows of `table`."""
-    return table.take(indices, 0)
 
 
 def conv2d(
@@ -128,18 +80,3 @@ def _with_border(x: Array, width: int) -> Array:
     padded = np.zeros((images, rows + 2 * width, columns + 2 * width, channels), x.dtype)
     padded[:, width : width + rows, width : width + columns] = x
     return padded
-
-
-def attention(
-    query: Float[Array, "*lead queries features"],
-    key: Float[Array, "*lead keys features"],
-    value: Float[Array, "*lead keys values"],
-    /,
-    *,
-    mask: Bool[Array, "..."] | None = None,
-) -> Float[Array, "*lead queries values"]:
-    """`softmax(query key' / sqrt(features)) value` (Vaswani et al. 2017, eq. 1)."""
-    scores = np.matmul(query, np.swapaxes(key, -1, -2)) * (1 / math.sqrt(query.shape[-1]))
-    if mask is not None:
-        scores = np.where(mask, scores, _MASKED)
-    return np.matmul(softmax(scores, axis=-1), value)
