@@ -169,8 +169,35 @@ def test_a_file_acts_as_the_policy_that_it_came_from(tmp_path):
         (lambda model: setattr(model.metadata_props[-2], "value", '["wind"]'), "damaged: puffer.inputs"),
         (lambda model: model.metadata_props.clear() or model.ClearField("metadata_props"), "lacks puffer.format"),
         (lambda model: setattr(model.graph.output[0], "name", model.graph.output[1].name), "cannot read it|lacks"),
+        (
+            lambda model: setattr(model.graph.node[0], "op_type", "Foo"),
+            "cannot read it: This is an invalid model. In Node",
+        ),
+        (
+            lambda model: setattr(model, "ir_version", 99),
+            "newer ONNX Runtime than .*: Unsupported model IR version: 99",
+        ),
+        (lambda model: setattr(model.opset_import[0], "version", 99), "newer ONNX Runtime than .* is till opset"),
+        (
+            lambda model: [
+                setattr(x, "value", "puffer-policy 9") for x in model.metadata_props if x.key == "puffer.format"
+            ],
+            "its form is 'puffer-policy 9', and this puffer-backend-onnx reads 'puffer-policy 1'",
+        ),
     ],
-    ids=["part missing", "part damaged", "no space", "no state", "less state", "unknown input", "foreign", "no output"],
+    ids=[
+        *(
+            "part missing",
+            "part damaged",
+            "no space",
+            "no state",
+            "less state",
+            "unknown input",
+            "foreign",
+            "no output",
+        ),
+        *("unknown op", "newer graph", "newer opset", "newer form"),
+    ],
 )
 def test_a_file_that_is_not_as_it_was_written_is_refused(tmp_path, change, words):
     path = tmp_path / "p.onnx"

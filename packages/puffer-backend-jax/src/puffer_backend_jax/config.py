@@ -18,7 +18,11 @@ class JaxConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Annotated[str, Field(pattern=r"^(auto|(cpu|gpu|cuda|rocm|tpu)(:\d+)?)$")] = "auto"
+    device: Annotated[
+        str,
+        Field(pattern=r"^(auto|(cpu|gpu|cuda|rocm|tpu)(:\d+)?)$"),
+        "one of auto, cpu, gpu, cuda, rocm, tpu, or with a number: cuda:N",
+    ] = "auto"
     """Where arrays live: `cpu`, `gpu`, `cuda:N`, `tpu`. `auto`: what JAX prefers, an accelerator if there is one."""
     peer_timeout: Annotated[float, Field(gt=0)] = 300.0
     """Seconds to wait for the other processes to come, where several train together (RANK and WORLD_SIZE are set)."""

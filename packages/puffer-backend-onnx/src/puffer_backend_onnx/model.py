@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,10 @@ from puffer_core.numpy_backend import NumpyBackend
 from puffer_core.spaces.layout import Layout
 
 _REMEDY = "export it anew: puffer export RUN --format onnx"
+_NOISE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:|/onnxruntime_src/.*?\) (?=[A-Z])"
+)
+_NEWER = re.compile(r"Unsupported model IR version.*|[Oo]fficial support for domain .* till opset \d+")
 
 
 def _space(text: str) -> Layout | None:
@@ -150,13 +155,24 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     try:
         return open_session(str(path), threads)
     except RUNTIME_ERRORS as error:
-        raise CheckpointError(f"{path}: ONNX Runtime cannot read it: {str(error).strip()}", remedy=_REMEDY) from error
+        cause = _NOISE.sub("", str(error)).strip()
+        if newer := _NEWER.search(cause):
+            raise CheckpointError(
+                f"{path}: made for a newer ONNX Runtime than {onnxruntime.__version__}: {newer.group()}",
+                remedy=f"pip install --upgrade onnxruntime, or {_REMEDY}",
+            ) from error
+        raise CheckpointError(f"{path}: ONNX Runtime cannot read it: {cause}", remedy=_REMEDY) from error
 
 
 def _metadata(path: Path, session: onnxruntime.InferenceSession) -> Metadata:
     """What Puffer wrote beside the graph."""
     given = session.get_modelmeta().custom_metadata_map
     texts = {name.removeprefix("puffer."): text for name, text in given.items() if name.startswith("puffer.")}
+    if texts.get("format", "").startswith("puffer-policy ") and texts["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: its form is {texts['format']!r}, and this puffer-backend-onnx reads {FORMAT!r}",
+            remedy=f"pip install --upgrade puffer-backend-onnx, or {_REMEDY}",
+        )
     if texts.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: no policy that Puffer exported: its metadata lacks puffer.format {FORMAT!r}, and with it the "

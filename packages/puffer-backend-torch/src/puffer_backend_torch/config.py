@@ -18,7 +18,9 @@ class TorchConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), "one of auto, cpu, mps, cuda, cuda:N"] = (
+        "auto"
+    )
     """Where arrays live: `cpu`, `cuda`, `cuda:N`, `mps`. `auto`: the first CUDA device, else the CPU."""
     threads: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """CPU threads of one operation. `auto`: one for passes below 1024 rows, where more cost time, else all."""

@@ -167,6 +167,7 @@ def evaluate(
                 f"checkpoint: got {checkpoint!r} for {run}, which is a file of one checkpoint, expected a run"
             )
     elif env is not None:
+        locate(run, checkpoint)  # which says so where it is no run either
         raise UsageError(f"env: got {env!r} for the run {run}, which has its own", remedy="leave it out")
     else:
         match = match_of_run(*locate(run, checkpoint), host)

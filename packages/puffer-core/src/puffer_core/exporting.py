@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from puffer_core.checkpoints.reading import MANIFEST
+from puffer_core.config.schema import Option, section_of
+from puffer_core.config.words import describe, show
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.policy import Agent
 from puffer_core.durable import make_directory
-from puffer_core.errors import CheckpointError, ResourceError, UnsupportedError, UsageError
+from puffer_core.errors import CheckpointError, ResourceError, UnsupportedError, UsageError, did_you_mean
 from puffer_core.loaded_policy import LoadedAgent
 from puffer_core.plugins import PluginHost, Provided
 
@@ -108,20 +110,27 @@ def find_format(host: PluginHost, name: str, options: Mapping[str, Any]) -> Form
             that is not valid.
     """
     able = _able(host)
-    provided = host.find("backend", name)
-    if "export" not in provided.spec.capabilities:
+    if name.partition("@")[0] not in able:
         raise UsageError(
             f"--format: got {name!r}, expected a backend that exports: {', '.join(able) or 'none is installed'}",
             remedy="pip install puffer-backend-onnx" if not able else "",
         )
+    provided = host.find("backend", name)
     model = host.load_config(provided)
     try:
         config = model(**options) if model else options
     except ValidationError as error:
-        first = error.errors()[0]
-        flag = ".".join(map(str, first["loc"]))
-        raise UsageError(f"--{flag}: got {first['input']!r}: {first['msg']}, says {provided.label}") from error
+        raise _unfit_option(model, provided, error) from error
     return Format(provided, host.load(provided)(config))
+
+
+def _unfit_option(model: type[BaseModel], provided: Provided, error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    name, options = str(first["loc"][0]), section_of(model).members
+    option = options.get(name)
+    if not isinstance(option, Option):
+        return UsageError(f"--{name}: unknown option of {provided.label}", remedy=did_you_mean(name, options))
+    return UsageError(f"--{name}: got {show(first['input'])}, expected {describe(option.annotation)}")
 
 
 def write(

@@ -74,6 +74,7 @@ def puffer_resolve_env(id: str) -> EnvSpec | None:
     """Describe the environment `id` (`family:name`, or a bare name that nobody registered), or give None.
 
     The first plugin that answers wins; plugins of the core come last. Ask cheaply: the id may be a typing error.
+    `puffer envs` lists the first line of the implementation's docstring.
     """
 
 

@@ -13,11 +13,10 @@ from pydantic import ValidationError
 from puffer_core.arrays import Tree, is_trainable, map_tree, named_leaves
 from puffer_core.checkpoints.manifest import Manifest, PolicyEntry
 from puffer_core.checkpoints.reading import load
-from puffer_core.collection.acting import call_actor, make_actor
+from puffer_core.collection.acting import Actor
 from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import State
-from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import Agent, Policy, PolicyInterface
 from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
 from puffer_core.plugins import PluginHost, Provided
@@ -99,33 +98,6 @@ def _check_parameters(path: Path, policy: Policy, params: State) -> None:
         raise _unfit(path, f"its parameters are of another policy: {'; '.join(found[:_SHOWN])}{rest}")
 
 
-def check_env(path: Path, policy: Policy, env: VectorEnvSpec, *, masked: bool, remedy: str) -> None:
-    """Whether a policy is one for this env.
-
-    Args:
-        path: where it is from.
-        policy: read from there.
-        env: to act in.
-        masked: it learned with action masks.
-        remedy: for the message.
-
-    Raises:
-        CheckpointError: it is for another; says what differs.
-    """
-    own = policy.interface
-    pairs = {"observation": (own.observation, env.observation), "action": (own.action, env.action)}
-    if own.global_state is not None and env.global_state is not None:
-        pairs["global_state"] = (own.global_state, env.global_state)
-    found = [f"{name}: {words}" for name, (one, other) in pairs.items() if (words := one.difference(other))]
-    if masked != env.action_mask:
-        found.append("action masks: " + ("some against none" if masked else "none against some"))
-    if found:
-        raise CheckpointError(
-            f"{path}: its policy is for another env than {env.id}: {'; '.join(found)} (the policy's against the env's)",
-            remedy=remedy,
-        )
-
-
 def _unfit(path: Path, what: str) -> CheckpointError:
     return CheckpointError(f"{path}: {what}", remedy="install the versions that `puffer checkpoints inspect` names")
 
@@ -167,7 +139,7 @@ class LoadedPolicy:
         self.agent = agent
         self.interface = agent.policy.interface
         self._backend = backend
-        self._actor = make_actor(agent.policy, backend, deterministic=deterministic)
+        self._actor = Actor(agent.policy, backend, deterministic=deterministic)
         self._rng = np.random.default_rng(seed)
         self._rows = 0
         self._carry: Tree = ()
@@ -198,10 +170,7 @@ class LoadedPolicy:
         given = {"action_mask": action_mask, "global_state": global_state, "previous_reward": previous_reward}
         batch = layout.split(encoded(layout, values))
         inputs = self._inputs(batch, {name: _rows(value, single) for name, value in given.items() if value is not None})
-        agent, rng = self.agent, self._rng
-        acted = call_actor(
-            self._actor, self._backend, agent.policy, agent.params, inputs, self._carry, self._reset, rng
-        )
+        acted = self._actor(self.agent.params, inputs, self._carry, self._reset, self._rng)
         self._carry = acted["carry"]
         self._reset = np.zeros(rows, np.bool_)
         self._previous_action = map_tree(np.array, acted["action"])

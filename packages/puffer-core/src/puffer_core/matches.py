@@ -12,10 +12,11 @@ from puffer_core.contracts.env import VectorEnvSpec
 from puffer_core.contracts.policy import Agent
 from puffer_core.errors import CheckpointError, UsageError
 from puffer_core.exporting import open_file
-from puffer_core.loaded_policy import LoadedAgent, check_env, load_agent
+from puffer_core.loaded_policy import LoadedAgent, load_agent
 from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run.directory import Run
+from puffer_core.run.fitting import check_env
 from puffer_core.specs import PolicySpec
 from puffer_core.streams import Streams
 
@@ -54,7 +55,8 @@ class Match:
         Raises:
             CheckpointError: it is not; says what differs.
         """
-        check_env(self.source, self.agent.policy, env, masked=self.masked, remedy=self.remedy)
+        fits, name = self.agent.policy.interface, self.env.spec.name
+        check_env(self.source, fits, env, name=name, masked=self.masked, remedy=self.remedy)
 
 
 def match_of_run(run: Run, path: Path, host: PluginHost) -> Match:

@@ -36,7 +36,7 @@ def puffer_loggers() -> Sequence[LoggerSpec]:
 
 @hookimpl(trylast=True)
 def puffer_resolve_env(id: str) -> EnvSpec | None:
-    """`gymnasium:ID`, and the bare id of a Gymnasium environment (it ends in `-v` and a number)."""
+    """gymnasium:ID, such as gymnasium:CartPole-v1; with a version at its end, ID alone."""
     if id.startswith("gymnax:"):  # nobody else took it; to Gymnasium it would be an id of its own, in a module gymnax
         raise EnvError(
             f"{id}: the package puffer-env-gymnax is not installed",

@@ -76,7 +76,7 @@ class EngineConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     threads: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    device: str = Field("cpu", pattern="^(cpu|gpu)$")
+    device: Annotated[str, "one of cpu, gpu"] = Field("cpu", pattern="^(cpu|gpu)$")
 
 
 class MazeConfig(BaseModel):

@@ -90,6 +90,8 @@ def test_any_text_means_something_where_all_is_allowed(text: str) -> None:
             "a list of integers >= 1, at least 1 long",
         ),
         (Annotated[str, Field(pattern="^a", max_length=3)], "text, at most 3 long and matching ^a"),
+        (Annotated[str, Field(pattern="^a", max_length=3), "a word with a"], "a word with a, at most 3 long"),
+        (Annotated[int, "unit: steps"], "an integer"),
         (Literal["auto"] | int, "auto or an integer"),
         (Literal["a", "b"], "one of a, b"),
         (bool, "true or false"),

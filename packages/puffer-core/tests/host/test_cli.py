@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from puffer_core.cli import listing
 from puffer_core.cli.main import COMMANDS, main
 from puffer_core.cli.parser import Parser
 from puffer_core.cli.process import as_process, stdout_on_stderr
@@ -267,6 +268,23 @@ class TestListings:
     def test_envs_say_how_to_reach_gymnasium(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "gymnasium:CartPole-v1" in outcome(capsys, "envs")[1]
         assert json.loads(outcome(capsys, "envs", "--json")[1]) == []
+
+    def test_envs_say_which_of_our_packages_know_more(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(listing, "FIRST_PARTY", frozenset({"puffer-core", "puffer-env-absent", "puffer-absent"}))
+        assert outcome(capsys, "envs")[1].splitlines()[-1].split("  ")[0] == "more with: pip install puffer-env-absent"
+
+    def test_envs_say_what_a_resolver_says_of_itself(
+        self, site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("PUFFER_PLUGINS", "mine,silent")
+        body = "from puffer_core import hookimpl\n@hookimpl\ndef puffer_resolve_env(id):\n    "
+        site.install("mine", body + "'mine:ID, as you like.'\n")
+        site.install("silent", body + "pass\n")
+        lines = [line.split("  ") for line in outcome(capsys, "envs")[1].splitlines()]
+        rows = {parts[-1]: parts[0] for parts in lines}
+        assert (rows["mine 1.0"], rows["silent 1.0"]) == ("mine:ID, as you like", "")
 
     def test_a_name_that_two_provide_is_listed_as_it_must_be_typed(
         self, site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -9,7 +9,7 @@ from puffer_core import EnvError, EnvSpec, hookimpl
 
 @hookimpl
 def puffer_resolve_env(id: str) -> EnvSpec | None:
-    """`gymnax:ID`, or `gymnax:MODULE:ID` where importing `MODULE` registers it."""
+    """gymnax:ID, such as gymnax:CartPole-v1 (pip install gymnax); gymnax:MODULE:ID imports MODULE first."""
     family, _, name = id.partition(":")
     if family != "gymnax" or not name:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +17,9 @@ class WandbConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    project: str = Field("puffer", min_length=1, max_length=128, pattern=r"^[^/\\#?%:]+$")
+    project: Annotated[str, r"text without / \ # ? % :"] = Field(
+        "puffer", min_length=1, max_length=128, pattern=r"^[^/\\#?%:]+$"
+    )
     """The project that runs are listed under; made if there is none."""
     entity: str | None = None
     """The user or team that owns the project; none: the account's default."""

@@ -7,11 +7,10 @@ from collections import Counter
 from typing import Any
 
 from puffer_core.cli.output import print_json, print_table
-from puffer_core.plugins import PluginHost, Provided
+from puffer_core.plugins import FIRST_PARTY, PluginHost, Provided
 from puffer_core.plugins.faults import one_line
 
 KINDS = {"envs": "env", "policies": "policy", "trainers": "trainer", "backends": "backend", "loggers": "logger"}
-NOTES = {"envs": "Every Gymnasium id works too, as gymnasium:ID, for example gymnasium:CartPole-v1."}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +25,17 @@ def run(arguments: argparse.Namespace, host: PluginHost) -> int:
         print_json([as_json(item) for item in provided])
         return 0
     print_table(["NAME", "PROVIDER", "CAPABILITIES", "SUMMARY"], _rows(provided))
-    if arguments.command in NOTES:
-        print(f"\n{NOTES[arguments.command]}")  # noqa: T201
+    if arguments.command == "envs":
+        print()  # noqa: T201
+        print_table(["FAMILIES OF MORE", "PROVIDER"], _families(host))
     return 0
+
+
+def _families(host: PluginHost) -> list[list[str]]:
+    """What plugins know beside the envs that they list, and packages of ours that would know more."""
+    rows = [[one_line(text).rstrip("."), f"{record.name} {record.version}"] for record, text in host.families()]
+    missing = sorted(name for name in FIRST_PARTY - {record.name for record in host.records} if "-env-" in name)
+    return rows + [[f"more with: pip install {name}", "-"] for name in missing]
 
 
 def as_json(item: Provided) -> dict[str, Any]:

@@ -29,6 +29,13 @@ def describe(annotation: Any, *, plural: bool = False) -> str:
         'a list of integers'
         >>> describe(Literal["adam", "sgd"] | None)
         'one of adam, sgd or none'
+
+    A text beside a pattern says it in words:
+
+    >>> from typing import Annotated
+    >>> from pydantic import Field
+    >>> describe(Annotated[str, Field(pattern="^(cpu|cuda(:[0-9])?)$"), "one of cpu, cuda, cuda:N"])
+    'one of cpu, cuda, cuda:N'
     """
     if len(alternatives := members(annotation)) > 1:
         return " or ".join(describe(member, plural=plural) for member in alternatives)
@@ -41,8 +48,14 @@ def describe(annotation: Any, *, plural: bool = False) -> str:
     elif is_table(base):
         words = "a table"
     else:
-        words = _WORDS.get(base, ("a value", "values"))[plural]
+        words = _in_words(constraints) or _WORDS.get(base, ("a value", "values"))[plural]
     return words + _limits(constraints)
+
+
+def _in_words(constraints: list[Any]) -> str:
+    """What stands beside a pattern, for those who do not read patterns."""
+    has_pattern = any(getattr(constraint, "pattern", None) for constraint in constraints)
+    return next((item for item in constraints if has_pattern and isinstance(item, str)), "")
 
 
 def _count(base: Any) -> str:
@@ -64,7 +77,7 @@ def _limits(constraints: list[Any]) -> str:
             lengths.append(f"at least {least} long")
         if (most := getattr(constraint, "max_length", None)) is not None:
             lengths.append(f"at most {most} long")
-        if pattern := getattr(constraint, "pattern", None):
+        if (pattern := getattr(constraint, "pattern", None)) and not _in_words(constraints):
             lengths.append(f"matching {pattern}")
     return (f" {' and '.join(limits)}" if limits else "") + (f", {' and '.join(lengths)}" if lengths else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -55,6 +56,12 @@ class Events:
                 yield plugin.partition(":")[0], answer
             elif answer is not None:
                 self._strike(plugin, hook, f"returned {type(answer).__name__}, expected {expected.__name__} or None")
+
+    def documented(self, hook: str) -> Iterator[tuple[str, str]]:
+        """Who implements a hook, by distribution, and the first line of what the implementation says of itself."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            text = inspect.getdoc(implementation.function) or ""
+            yield implementation.plugin_name.partition(":")[0], text.partition("\n")[0]
 
     def _calls(self, hook: str, arguments: dict[str, Any]) -> Iterator[tuple[pluggy.HookImpl, dict[str, Any]]]:
         """The implementations that are still called, last registered first, and the arguments that each takes."""

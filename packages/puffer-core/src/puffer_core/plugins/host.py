@@ -125,6 +125,11 @@ class PluginHost:
             error.remedy = f"{error.remedy} Gymnasium's ids work as gymnasium:ID."
         raise error
 
+    def families(self) -> list[tuple[PluginRecord, str]]:
+        """Plugins that know envs which nobody registered, each with what it says of them; sorted by name."""
+        said = sorted(self._events.documented("puffer_resolve_env"))
+        return [(self.record(name), text) for name, text in said]
+
     def load(self, provided: Provided) -> Any:
         """Import the target of a component. What it prints meanwhile goes to stderr.
 
