@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Tree
 from puffer_core.checkpoints.reading import step_of
-from puffer_core.collection.acting import call_actor, make_actor
+from puffer_core.collection.acting import Actor
 from puffer_core.collection.policy_inputs import PolicyInputs
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.env import EnvBuffers, VectorEnv, VectorEnvSpec
@@ -231,8 +231,8 @@ class _Player:
 
     def __init__(self, agent: Agent, backend: Backend, env: VectorEnv, seed: int, deterministic: bool) -> None:
         spec = env.spec
-        self._agent, self._backend, self._env = agent, backend, env
-        self._actor = make_actor(agent.policy, backend, deterministic=deterministic)
+        self._params, self._env = agent.params, env
+        self._actor = Actor(agent.policy, backend, deterministic=deterministic)
         self._rng = np.random.default_rng(seed)
         self._slots = EnvBuffers.allocate(spec, 2, getattr(env, "allocate", aligned_zeros))
         self._inputs = PolicyInputs.of(agent.policy.inputs, spec, self._slots)
@@ -244,8 +244,7 @@ class _Player:
     def step(self) -> _Step:
         """Act once in every row."""
         inputs, slots = self._inputs, self._slots
-        params, policy, reset = self._agent.params, self._agent.policy, inputs.reset[0]
-        acted = call_actor(self._actor, self._backend, policy, params, inputs.at(0), self._carry, reset, self._rng)
+        acted = self._actor(self._params, inputs.at(0), self._carry, inputs.reset[0], self._rng)
         self._carry = acted["carry"]
         self._env.step(acted["env_action"], 1)
         inputs.follow(1, acted["action"])

@@ -8,7 +8,7 @@ import pytest
 
 from puffer_core import Agent, Layout, PolicyInterface
 from puffer_core.arrays import map_tree
-from puffer_core.collection.acting import call_actor, make_actor
+from puffer_core.collection.acting import Actor
 from puffer_core.collection.policy_inputs import PolicyInputs
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import UnsupportedError
@@ -89,16 +89,14 @@ def _loop(env, made, file, engine, steps):
     slots = EnvBuffers.allocate(env.spec, 2)
     inputs = PolicyInputs.of(made.policy.inputs, env.spec, slots)
     inputs.reset[0] = True
-    players = [(a, b, make_actor(a.policy, b, deterministic=True)) for a, b in ((made, NumpyBackend()), (file, engine))]
-    carries = [a.policy.initial_carry(env.spec.rows) for a, _, _ in players]
+    players = [(a, Actor(a.policy, b, deterministic=True)) for a, b in ((made, NumpyBackend()), (file, engine))]
+    carries = [a.policy.initial_carry(env.spec.rows) for a, _ in players]
     env.bind(slots)
     env.reset(0)
     rng, episodes = np.random.default_rng(0), 0
     for at in range(steps):
-        for i, (agent, backend, actor) in enumerate(players):
-            acted = call_actor(
-                actor, backend, agent.policy, agent.params, inputs.at(0), carries[i], inputs.reset[0], rng
-            )
+        for i, (agent, actor) in enumerate(players):
+            acted = actor(agent.params, inputs.at(0), carries[i], inputs.reset[0], rng)
             carries[i] = map_tree(np.array, acted["carry"])
             if i:
                 np.testing.assert_array_equal(acted["env_action"], decided, err_msg=f"step {at}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -17,8 +17,6 @@ from puffer_core.distributions import action_distribution, is_parameter, to_env
 Acted: TypeAlias = dict[str, Any]
 """`action` `[rows, ...]`, or a dict by leaf name for a nested space; `env_action` `[rows, *layout.shape]`, what a
 `VectorEnv` is given; `log_prob` `[rows]`; `outputs`, name to `[rows, ...]`; and the next `carry`."""
-
-Actor: TypeAlias = Callable[[Params, Mapping[str, Tree], Tree, Array, Rng], Acted]
 
 
 def act(
@@ -66,44 +64,40 @@ def _first(value: Tree) -> Tree:
     return {name: leaf[0] for name, leaf in value.items()} if isinstance(value, dict) else value[0]
 
 
-def call_actor(
-    actor: Actor,
-    backend: Backend,
-    policy: Policy,
-    params: Params,
-    inputs: Mapping[str, Tree],
-    carry: Tree,
-    reset: Array,
-    rng: np.random.Generator,
-) -> Acted:
-    """Call an actor from the host: NumPy inputs in, NumPy results out; only the carry stays the engine's.
+class Actor:
+    """A policy that acts on one engine, asked from the host: NumPy in, NumPy out; only the carry stays the engine's.
 
     Args:
-        actor: made by `make_actor` for this backend and policy.
-        backend: the engine.
         policy: who acts.
-        params: its parameters, the engine's arrays.
-        inputs: NumPy arrays, name to `[rows, ...]`, or to a dict of those by leaf name.
-        carry: the engine's arrays.
-        reset: bool `[rows]`, NumPy.
-        rng: noise; another engine is seeded from it at every call.
-
-    Returns:
-        With `env_action` in rows of the action layout, whatever the space.
+        backend: the engine.
+        deterministic: take the distribution's mode instead of sampling.
     """
-    if backend.name == "numpy":
-        acted = actor(params, inputs, carry, reset, rng)
-    else:
-        noise = backend.rng(int(rng.integers(2**63)))
-        acted = actor(params, backend.to_device(inputs), carry, backend.to_device(reset), noise)
-        carry = acted.pop("carry")
-        acted = {**backend.to_numpy(acted), "carry": carry}
-    layout = policy.interface.action
-    if layout.is_nested:
-        acted["env_action"] = layout.join(acted["env_action"])
-    return acted
 
+    def __init__(self, policy: Policy, backend: Backend, *, deterministic: bool = False) -> None:
+        self.policy, self.backend = policy, backend
+        self._act = backend.compile(partial(act, policy=policy, deterministic=deterministic))
 
-def make_actor(policy: Policy, backend: Backend, *, deterministic: bool = False) -> Actor:
-    """`act` for one policy, compiled by `backend`."""
-    return backend.compile(partial(act, policy=policy, deterministic=deterministic))
+    def __call__(
+        self, params: Params, inputs: Mapping[str, Tree], carry: Tree, reset: Array, rng: np.random.Generator
+    ) -> Acted:
+        """One step of every row; `env_action` is in rows of the action layout, whatever the space.
+
+        Args:
+            params: of the policy, the engine's arrays.
+            inputs: NumPy arrays, name to `[rows, ...]`, or to a dict of those by leaf name.
+            carry: the engine's arrays.
+            reset: bool `[rows]`, NumPy.
+            rng: noise; another engine is seeded from it at every call.
+        """
+        backend = self.backend
+        if backend.name == "numpy":
+            acted: Acted = self._act(params, inputs, carry, reset, rng)
+        else:
+            noise = backend.rng(int(rng.integers(2**63)))
+            acted = self._act(params, backend.to_device(inputs), carry, backend.to_device(reset), noise)
+            carry = acted.pop("carry")
+            acted = {**backend.to_numpy(acted), "carry": carry}
+        layout = self.policy.interface.action
+        if layout.is_nested:
+            acted["env_action"] = layout.join(acted["env_action"])
+        return acted

@@ -12,9 +12,10 @@ import numpy as np
 from puffer_core.alignment import aligned_zeros
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves, replace_leaves
 from puffer_core.checkpoints.form import check_form
+from puffer_core.collection.acting import Actor
 from puffer_core.collection.batches import joined, placed
 from puffer_core.collection.episodes import EpisodeStatistics
-from puffer_core.collection.lanes import Actors, Lane
+from puffer_core.collection.lanes import Lane
 from puffer_core.collection.storage import Storage
 from puffer_core.contracts.backend import Backend, LendingBackend
 from puffer_core.contracts.checkpointable import State
@@ -69,8 +70,8 @@ class HostCollector:
         self._horizon, self._seed, self._poison = horizon, seed, poison
         allocate = getattr(envs[0], "allocate", aligned_zeros)
         self._storage = Storage(self.spec, policy, horizon, allocate)
-        actors = Actors(policy, self._acting, rng)
-        self._lanes = [Lane(batch, self._storage, actors) for batch in placed(envs)]
+        sample, evaluate = (Actor(policy, self._acting, deterministic=mode) for mode in (False, True))
+        self._lanes = [Lane(batch, self._storage, sample, evaluate, rng) for batch in placed(envs)]
         self._started = False
         self._lent: Rollout | None = None
         self._version = 0
