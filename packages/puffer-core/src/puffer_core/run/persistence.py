@@ -21,6 +21,7 @@ from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Trainer
 from puffer_core.durable import json_bytes
 from puffer_core.errors import CheckpointError
+from puffer_core.nonfinite import nonfinite_names
 from puffer_core.run.context import RunContext
 from puffer_core.run.directory import RunDirectory
 from puffer_core.run.fitting import check_fits
@@ -53,11 +54,9 @@ def save(
         ResourceError: the disk is full, read-only or gone.
     """
     components = _saved(context, trainer, record)
-    nonfinite = _nonfinite(components["policy"].state)
+    nonfinite = nonfinite_names(components["policy"].state)
     header = _header(context, trainer, directory.path.name, nonfinite, score)
-    return writing.save(
-        directory.checkpoints, header, components, to_numpy=context.backend.to_numpy, replace=replace
-    )
+    return writing.save(directory.checkpoints, header, components, to_numpy=context.backend.to_numpy, replace=replace)
 
 
 def _components(context: RunContext, trainer: Trainer, record: RunRecord) -> dict[str, tuple[Checkpointable, str, str]]:
@@ -147,10 +146,6 @@ def _policy_entry(context: RunContext, policy: Policy) -> PolicyEntry:
         outputs=sorted(interface.outputs),
         carry={path: {"shape": list(x.shape[1:]), "dtype": str(x.dtype)} for path, x in named_leaves(carry)},
     )
-
-
-def _nonfinite(params: dict[str, Any]) -> list[str]:
-    return [name for name, value in sorted(params.items()) if not np.isfinite(np.asarray(value)).all()]
 
 
 def restore(
