@@ -21,6 +21,7 @@ from puffer_backend_jax.ops import JaxOps
 from puffer_core.arrays import Params, Tree, map_tree, named_leaves
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig, OptimizerState
 from puffer_core.contracts.ops import Ops
+from puffer_core.cores import usable_cores
 from puffer_core.numpy_backend import numpy_ops
 from puffer_core.optimizers import FormulaOptimizer, initial_state
 from puffer_core.peers import Peers
@@ -143,7 +144,7 @@ class JaxBackend:
             "kind": self._device.device_kind,
             "rank": self.rank,
             "world_size": self.world_size,
-            "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            "threads": usable_cores(),
             "deterministic": self.on_host or "--xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", ""),
         }
 

@@ -27,8 +27,10 @@ Op: TypeAlias = Any
 
 
 class ComposedOps:
-    """Base of a table of ops. For an engine that does not differentiate unless `value_and_grad` and `stop_gradient`
-    are overridden, on one device unless `spread` is, with a host that decides where loops end unless loops are.
+    """Base of a table of ops, which overrides what its engine has better.
+
+    What it must override: `value_and_grad` and `stop_gradient` where the engine differentiates, for here nothing has a
+    gradient; `spread` where it has several devices; loops where it compiles, for here the host makes every turn.
 
     Example:
         >>> from puffer_core.numpy_backend import NumpyBackend

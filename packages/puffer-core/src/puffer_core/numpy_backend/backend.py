@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from puffer_core.arrays import Tree, map_tree
 from puffer_core.contracts.backend import Optimizer, OptimizerConfig
 from puffer_core.contracts.ops import Ops
+from puffer_core.cores import usable_cores
 from puffer_core.numpy_backend.ops import numpy_ops
 from puffer_core.optimizers import FormulaOptimizer
 
@@ -98,4 +99,4 @@ def _threads() -> int:
         value = os.environ.get(variable, "")
         if value.isdigit() and int(value) > 0:
             return int(value)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
