@@ -26,12 +26,18 @@ MEMORY_BYTES = 2 * 2**30
 """What a process of tests may need, with the workers and training runs that it starts."""
 
 
+UNCHECKED = {"puffer_core.vector.random_actions"}
+"""Called for each row of each step that a suite plays: checks of it took longer than the envs, and its tests look."""
+
+
 def numeric_modules() -> Iterator[str]:
     """Modules that annotate arrays; the others, start-up and the command line, stay as users have them."""
     for source in SOURCES:
         for file in source.rglob("*.py"):
             if "from jaxtyping import" in file.read_text(encoding="utf-8"):
-                yield ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+                module = ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+                if module not in UNCHECKED:
+                    yield module
 
 
 # What a protocol asks for is found once a class, as by Python 3.12; 3.11 looks for it in every `isinstance`, which was
@@ -68,12 +74,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XDG_CACHE_HOME"] = str(cache.mkdir("compiled"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Coverage is of a package's own tests, without its conformance suite and its training: tracing doubles those."""
+LONG = ("learning", "faults", "slow")
+"""Markers of tests whose files are begun first."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Coverage is of a package's own tests, without its conformance suite and its training: tracing doubles those.
+
+    Where several processes share the files, long ones come first, so that none is left with one at the end.
+    """
     for item in items:
         own = item.path.is_relative_to(ROOT / "packages") and item.path.name != "test_conformance.py"
         if not own or item.get_closest_marker("learning"):
             item.add_marker(pytest.mark.no_cover)
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if any(item.get_closest_marker(name) for name in LONG)}
+        items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture

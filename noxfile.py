@@ -30,8 +30,8 @@ ALONE = ("--no-deps", "gymnax")
 CHECK = ("ruff", "mypy", "import-linter", "nox", "build")
 MINIMUM_COVERAGE = 90
 SHORT = ("-m", "not (learning or faults) or smoke")
-PARALLEL = ("-n", "auto", "--dist", "loadfile")
-"""A process of tests a core, a file in one process, since its tests share what they prepare; long files come first.
+PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+"""A process of tests a core, a file in one process, since its tests share what they prepare; in conftest.py's order.
 
 `learning` and `faults` stay in one: theirs is one table, and the times in it are of an injection that had the machine.
 """
