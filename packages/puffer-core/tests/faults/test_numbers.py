@@ -57,7 +57,9 @@ KINDS = {"observation": 1, "reward, NaN": 2, "reward, infinite": 3}
 
 
 @pytest.mark.parametrize("updates", [[3], pytest.param(range(1, UPDATES - 1), marks=pytest.mark.faults)])
-def test_bad_numbers_of_a_native_env(host: PluginHost, tmp_path: Path, injecting: Injecting, updates: Any) -> None:
+def test_bad_numbers_of_a_native_env(
+    host: PluginHost, tmp_path: Path, injecting: Injecting, updates: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     expected = "found in the same update, which is undone and counted; no checkpoint has parameters that are not finite"
     with injecting("N1", "NaN or infinity in an observation or a reward of a native env", expected) as row:
         for name, where in KINDS.items():
@@ -67,6 +69,7 @@ def test_bad_numbers_of_a_native_env(host: PluginHost, tmp_path: Path, injecting
                 lines = execute(plan(host, run, {"where": where, "begin": step, "end": step + 1}), host).metrics
                 assert [line["update/skipped"] for line in lines] == [float(i >= update) for i in range(UPDATES)], name
                 assert [i for i, line in enumerate(lines) if math.isnan(line["loss/total"])] == [update]
+                assert capsys.readouterr().err.count("was undone") == 1, "whoever trains is told, once for each"
                 assert none_is_flagged(run)
                 row.took(monotonic() - began)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -68,6 +69,51 @@ def test_training_in_surroundings(tmp_path: Path, injecting: Injecting, name: st
         assert (ran.returncode, "Traceback" in ran.stderr) == (code, False), ran.stderr
         assert (tmp_path / "run/checkpoints/step-000000000032").is_dir()
         row.took(monotonic() - began)
+
+
+AS_SOMEBODY_ELSE = """
+import ctypes, os, sys
+for capability in (1, 2):  # root without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH is held to permissions like anybody
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+"""
+COMMANDS = """
+import io, json, shutil
+from contextlib import redirect_stderr
+from pathlib import Path
+from puffer_core.cli.main import main
+
+def say(*command):
+    with redirect_stderr(io.StringIO()) as said:
+        code = main(command)
+    print(json.dumps([code, said.getvalue()]))
+
+for closed in ("run", "run/checkpoints", "run/metrics.jsonl"):
+    Path(closed).chmod(0)
+    if closed != "run/metrics.jsonl":
+        say("checkpoints", "list", "run")
+        say("eval", "run")
+    say("resume", "run", "--total-steps", "64")
+    say("runs", ".")
+    Path(closed).chmod(0o755)
+"""
+
+
+def test_a_run_that_may_not_be_read(tmp_path: Path, injecting: Injecting) -> None:
+    with injecting(
+        "K2", "a run of somebody else, which may not be read", "exit 6, the path named; other runs are listed"
+    ):
+        assert shell("PUFFER TRAIN", tmp_path).returncode == 0
+        ran = subprocess.run(
+            [sys.executable, "-c", AS_SOMEBODY_ELSE, COMMANDS],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(HERE)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        said = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("[")]
+        assert len(said) == 10, ran
+        for code, text in said:
+            assert "internal error" not in text
+            assert (code, "Permission denied" in text) in ((6, True), (0, False)), text
+        assert [code for code, _ in said] == [6, 6, 6, 0, 6, 6, 6, 0, 6, 0]
 
 
 def test_a_terminal_is_left_as_it_was(tmp_path: Path, injecting: Injecting) -> None:

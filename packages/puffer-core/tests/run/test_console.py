@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from puffer_core.contracts.logger import RunInfo
 from puffer_core.evaluation import Evaluation
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run
+from puffer_core.run.display import Display, Silent
 from puffer_core.run.loop import execute
 
 METRICS = {
@@ -244,6 +246,15 @@ def test_messages_of_plain_displays_go_to_stderr(capsys: pytest.CaptureFixture[s
 class Broken(io.StringIO):
     def write(self, text: str) -> int:
         raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [Broken(), None])
+@pytest.mark.parametrize("display", [Lines(io.StringIO()), Silent()])
+def test_a_message_that_nobody_can_read_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, stream: Any, display: Display
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    display.message("careful")
 
 
 @pytest.mark.parametrize("kind", [Lines, EndOnly])

@@ -49,7 +49,10 @@ def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not empty") as refused:
         RunDirectory(tmp_path, "t", "e")
     assert str(tmp_path) in refused.value.message
-    assert refused.value.remedy
+    assert "puffer resume" not in refused.value.remedy
+    (tmp_path / "config.json").touch()
+    with pytest.raises(UsageError, match=f"puffer resume {tmp_path}"):
+        RunDirectory(tmp_path, "t", "e")
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
@@ -95,5 +98,31 @@ def test_a_run_that_never_began_leaves_nothing_of_its_own(tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1, "a": 2}', b"\xff"])
 def test_a_damaged_configuration_is_a_checkpoint_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"config\.json"):
+    with pytest.raises(CheckpointError, match=r"config\.json") as refused:
         _ = Run(tmp_path).config
+    assert "puffer checkpoints verify" in refused.value.remedy
+
+
+def test_a_file_is_no_run_and_said_to_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="it is a file"):
+        Run(tmp_path / "file")
+
+
+def test_pids_that_cannot_be_kept_now_are_kept_later(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path / "run", "t", "e") as directory:
+        directory.path.rename(tmp_path / "moved")
+        directory.keep_workers([1, 2])
+        (tmp_path / "moved").rename(directory.path)
+        directory.keep_workers([1, 2])
+        assert '"workers"' in (directory.path / "workers.json").read_text()
+
+
+def test_a_directory_made_in_the_place_of_the_run_is_not_written_into(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path / "run", "t", "e") as directory:
+        directory.describe({}, [])
+        directory.check_there()
+        directory.path.rename(tmp_path / "moved")
+        directory.path.mkdir()
+        with pytest.raises(ResourceError, match="removed or moved away"):
+            directory.check_there()

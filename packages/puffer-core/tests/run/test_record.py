@@ -37,6 +37,12 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if not key.startswith(("time/", "system/"))} for row in rows]
 
 
+def test_what_was_read_is_let_go_of_once_it_is_taken(saved_run: Path, plans: ModuleType, host: PluginHost) -> None:
+    saved = load(Run(saved_run).latest)
+    run_in(Held(saved_run), plans.plan(saved_run, total_steps=32), host, saved=saved)
+    assert saved.states == {}
+
+
 @pytest.mark.parametrize(("eval_every", "at"), [(0, 32), (16, 16)])
 def test_an_evaluation_that_a_signal_ended_is_made_and_logged_after_the_resume(
     plans: ModuleType,

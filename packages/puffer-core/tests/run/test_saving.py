@@ -40,7 +40,7 @@ class Bench:
         self.saver = self.build(None)
 
     def build(self, last: Path | None) -> Saver:
-        directory: Any = SimpleNamespace(checkpoints=self.place)
+        directory: Any = SimpleNamespace(checkpoints=self.place, check_there=tuple)
         made: Any = (None, self.trainer, None, directory)
         return Saver(
             *made, options=self.options, before_save=tuple, saved=lambda *_: None, warn=self.said.append, last=last,

@@ -10,12 +10,14 @@ from puffer_report.records import Record
 
 TRAINING, RECENT, EVALUATED = "episode/return", "episode/return_recent", "eval/return"
 COUNTERS = {
-    "update/skipped": "updates undone, since something in them was not finite",
     "env/restarts": "workers restarted",
     "env/lost_transitions": "transitions lost with a worker",
 }
 """Metrics that are 0 while all is well, and what they count since the line before."""
-TOTALS = {"system/saves_failed": "checkpoints that could not be written"}
+TOTALS = {
+    "system/saves_failed": "checkpoints that could not be written",
+    "update/skipped": "updates undone, since something in them was not finite",
+}
 """Likewise, since the run began."""
 MOST_PANELS = 80
 """Small figures on a page: browsers take a second for that many."""

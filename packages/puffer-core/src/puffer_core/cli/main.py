@@ -74,6 +74,10 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             _print_error(error, describe(error), "Free some space, or write elsewhere.", debug=debug)
             return ResourceError.exit_code
+        if isinstance(error, PermissionError) and error.filename is not None and not hasattr(error, "crash_report"):
+            remedy = "Ask its owner for access, or name a copy that is yours."
+            _print_error(error, f"{error.filename}: {error.strerror}", remedy, debug=debug)
+            return ResourceError.exit_code
         report = getattr(error, "crash_report", "")  # of a run that was going on
         more = (
             f"its traceback and surroundings are in {report}"

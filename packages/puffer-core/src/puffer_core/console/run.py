@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from puffer_core.console.progress import Frame, Progress, clock, figure
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.run.directory import Run
-from puffer_core.run.display import Display
+from puffer_core.run.display import Display, warn, write_line
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -55,7 +55,7 @@ class EndOnly:
 
     def message(self, text: str) -> None:
         """One line on stderr, so that it is seen where output is piped away."""
-        print(text, file=sys.stderr)  # noqa: T201
+        warn(text)
 
     def note(self, text: str) -> None:
         """Nothing: who wants quiet can do without."""
@@ -69,17 +69,6 @@ class EndOnly:
     def _print(self, line: str) -> None:
         if self._stream is not None and not write_line(self._stream, line):
             self._stream = None
-
-
-def write_line(stream: TextIO, line: str) -> bool:
-    """Write a line and flush; False if the stream is gone: who trains goes on without it."""
-    try:
-        print(line, file=stream, flush=True)
-    except UnicodeEncodeError:
-        print(line.encode("ascii", "replace").decode(), file=stream, flush=True)
-    except (OSError, ValueError):  # the reader of a pipe went away, or the stream was closed
-        return False
-    return True
 
 
 def ending(run: Run, progress: Progress) -> Iterator[str]:
@@ -173,8 +162,11 @@ class LiveDisplay(EndOnly):
         """A line above the frame."""
         if self._live is None:
             super().message(text)
-        else:
+            return
+        try:
             self._live.console.print(text, markup=False, highlight=False)
+        except (OSError, ValueError):  # the terminal went away
+            self._live = None
 
     def note(self, text: str) -> None:
         """A line above the frame, or where the frame will be."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from puffer_core.cli.output import table_lines
 from puffer_core.console.progress import clock, figure
-from puffer_core.console.run import write_line
+from puffer_core.run.display import warn, write_line
 from puffer_core.run.overview import is_run, overview
 from puffer_core.run.seed_directories import seed_directory
 from puffer_core.run.seeds import SeedDisplay, SeedRuns
@@ -48,7 +48,7 @@ class SilentSeeds:
 
     def said(self, number: int, line: str) -> None:
         """One line on stderr."""
-        write_line(sys.stderr, f"seed {number}: {line}")
+        warn(f"seed {number}: {line}")
 
     def ended(self, number: int, code: int) -> None:
         """Nothing."""
@@ -92,7 +92,8 @@ class SeedLines(SeedEnd):
         self._directory = directory
         self._state = {seed: "finished before" if seed in done else "waiting" for seed in seeds}
         self._next = monotonic() + _LINE_SECONDS
-        write_line(self._stream, f"training {len(seeds)} seeds, {at_once} at once, in {directory}")
+        what = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds, {at_once} at once"
+        write_line(self._stream, f"training {what}, in {directory}")
         for seed in done:
             write_line(self._stream, self._line(seed))
 

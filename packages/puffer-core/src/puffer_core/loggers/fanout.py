@@ -72,7 +72,7 @@ class RunLoggers:
             last_step: the last one that was logged when the run was saved; None for a new run.
 
         Raises:
-            OSError: `metrics.jsonl` cannot be written.
+            ResourceError: `metrics.jsonl` cannot be written.
         """
         self._jsonl.open(run, last_step)
         if self._jsonl.lost:

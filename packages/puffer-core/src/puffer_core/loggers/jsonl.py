@@ -15,7 +15,7 @@ from typing import Any
 
 from puffer_core.contracts.logger import ArtifactKind, RunInfo
 from puffer_core.durable import replace_file
-from puffer_core.errors import CheckpointError
+from puffer_core.errors import CheckpointError, ResourceError
 
 METRICS = "metrics.jsonl"
 _PAUSE = 0.2
@@ -69,12 +69,17 @@ class JsonlLogger:
         """Start the file, or go on after `last_step`: lines beyond it, and those that cannot be read, are removed.
 
         Raises:
-            OSError: the file cannot be written.
+            ResourceError: the file cannot be written.
         """
         path = run.directory / METRICS
-        self._keys, self.lost = ([], "") if last_step is None else _cut_back(path, last_step)
+        try:
+            self._keys, self.lost = ([], "") if last_step is None else _cut_back(path, last_step)
+            self._file = _WholeLines(path, new=last_step is None)
+        except OSError as error:
+            raise ResourceError(
+                f"{path}: cannot be written: {error.strerror}", remedy="make room, or make it writable"
+            ) from error
         self._known = set(self._keys)
-        self._file = _WholeLines(path, new=last_step is None)
         self._closing.clear()
         threading.Thread(target=self._write_now_and_then, name=METRICS, daemon=True).start()
 

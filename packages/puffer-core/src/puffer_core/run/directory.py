@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -73,6 +74,18 @@ class RunDirectory:
         """Where checkpoints go."""
         return self.path / CHECKPOINTS
 
+    def check_there(self) -> None:
+        """Nothing is written into what only has the name of the run's directory.
+
+        Raises:
+            ResourceError: the directory was removed or moved away, and perhaps another made in its place.
+        """
+        if not (self.path / CONFIG).exists():
+            raise ResourceError(
+                f"{self.path}: the run's directory was removed or moved away",
+                remedy="bring it back while the run lasts, and it is saved there",
+            )
+
     def describe(self, config: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]]) -> None:
         """Write `config.json` and `plugins.json`."""
         replace_file(self.path / CONFIG, json_bytes(dict(config)))
@@ -94,14 +107,16 @@ class RunDirectory:
             raise _not_writable(self.path, error) from error
 
     def keep_workers(self, pids: Sequence[int]) -> None:
-        """Write `workers.json`, if there are other workers than before."""
+        """Write `workers.json`, if there are other workers than before; where the disk is full, at a later call."""
         if list(pids) != self._workers:
-            self._workers = list(pids)
-            replace_file(self.path / WORKERS, json_bytes({"main": os.getpid(), "workers": self._workers}))
+            with suppress(OSError):  # who looks at the processes can do without it, training cannot end for it
+                replace_file(self.path / WORKERS, json_bytes({"main": os.getpid(), "workers": list(pids)}))
+                self._workers = list(pids)
 
     def keep_no_workers(self) -> None:
         """Remove `workers.json`: its processes end with this one."""
-        (self.path / WORKERS).unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that is read-only by now; how the run ended matters more
+            (self.path / WORKERS).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -163,9 +178,11 @@ def _make_empty(path: Path) -> None:
             f"{path}: the run's directory cannot be made: {error.strerror}", remedy="name another one with --run DIR"
         ) from error
     if occupied:
+        resume = f"; `puffer resume {shlex.quote(str(path))}` goes on with the run that is in it"
+        on = resume if (path / CONFIG).exists() else ""
         raise UsageError(
             f"--run {path}: the directory is not empty, and a run never writes over another",
-            remedy="name a new directory, or leave --run out",
+            remedy=f"name a new directory, or leave --run out{on}",
         )
 
 
@@ -230,6 +247,7 @@ class Run:
         object.__setattr__(self, "directory", Path(self.directory))
         if not (self.directory / CONFIG).is_file():
             what = f"it has no {CONFIG}" if self.directory.is_dir() else "there is no such directory"
+            what = "it is a file" if self.directory.is_file() else what
             raise CheckpointError(
                 f"{self.directory}: not the directory of a run: {what}",
                 remedy="name a directory that `puffer train` made, such as one of those under runs/",
@@ -244,10 +262,13 @@ class Run:
         """
         try:
             config = parse_json((self.directory / CONFIG).read_bytes())
+            if not isinstance(config, dict):
+                raise ValueError(f"expected an object, got {type(config).__name__}")
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.directory / CONFIG}: cannot be read: {error}") from error
-        if not isinstance(config, dict):
-            raise CheckpointError(f"{self.directory / CONFIG}: expected an object, got {type(config).__name__}")
+            raise CheckpointError(
+                f"{self.directory / CONFIG}: cannot be read: {error}",
+                remedy="bring it back from a copy; what was learned is not touched, see `puffer checkpoints verify`",
+            ) from error
         return config
 
     @property

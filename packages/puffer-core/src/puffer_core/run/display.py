@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from puffer_core.contracts.logger import RunInfo
 from puffer_core.contracts.trainer import Metrics
@@ -36,6 +36,23 @@ class Display(Protocol):
         ...
 
 
+def write_line(stream: TextIO, line: str) -> bool:
+    """Write a line and flush; False if the stream is gone: who trains goes on without it."""
+    try:
+        print(line, file=stream, flush=True)
+    except UnicodeEncodeError:
+        print(line.encode("ascii", "replace").decode(), file=stream, flush=True)
+    except (OSError, ValueError):  # the reader of a pipe went away, or the stream was closed
+        return False
+    return True
+
+
+def warn(text: str) -> None:
+    """Write a line on stderr, where there is one."""
+    if sys.stderr is not None:
+        write_line(sys.stderr, text)
+
+
 class Silent:
     """A display that shows nothing but messages, on stderr."""
 
@@ -47,7 +64,7 @@ class Silent:
 
     def message(self, text: str) -> None:
         """One line on stderr."""
-        print(text, file=sys.stderr)  # noqa: T201
+        warn(text)
 
     def note(self, text: str) -> None:
         """Nothing."""

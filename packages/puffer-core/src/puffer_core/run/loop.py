@@ -137,6 +137,7 @@ class _Loop:
         self.record = RunRecord()
         if saved is not None:
             persistence.restore(context, self.trainer, self.record, saved, instead=self._warn)
+            saved.states.clear()  # or a replay buffer would be there twice while the run lasts
         self.info = RunInfo(
             id=directory.path.name,
             directory=directory.path,
@@ -205,7 +206,7 @@ class _Loop:
         self.directory.keep_workers(self.context.worker_pids)
         if self.context.collects is not None:
             metrics |= self.context.collects.metrics()
-        _check_finite(metrics, step)
+        self._check_finite(metrics, step)
         metrics |= self._times(metrics, step - before, seconds)
         self.display.update(step, metrics)
         self.record.pending = metrics
@@ -230,6 +231,28 @@ class _Loop:
             self.loggers.artifact(step, "eval/returns", "histogram", self.record.evaluation.returns)
         self.record.logged, self.record.pending = step, None
         self.host.notify("puffer_update_end", run=self.info, step=step, metrics=metrics)
+
+    def _check_finite(self, metrics: Metrics, step: int) -> None:
+        """Say that a trainer undid its update; the net for trainers that do not.
+
+        Raises:
+            PufferError: a loss is not finite, and the update was not undone.
+        """
+        losses = {name: value for name, value in metrics.items() if name.startswith("loss/")}
+        bad = [name for name, value in losses.items() if not math.isfinite(value)]
+        if not bad:
+            return
+        if SKIPPED not in metrics:
+            raise PufferError(
+                f"{bad[0]} is {losses[bad[0]]} after the update that ended at step {step:,}; nothing of it was saved",
+                remedy="lower the learning rate, or look for rewards and observations that are huge or not finite",
+            )
+        skipped = int(metrics[SKIPPED])
+        if skipped & (skipped - 1) == 0:  # the first, and ever more seldom
+            self._warn(
+                f"the update that ended at step {step:,} was undone, as something in it was not finite: "
+                f"{skipped:,} so far, and three in a row end the run"
+            )
 
     def _times(self, metrics: Metrics, steps: int, seconds: float) -> Metrics:
         acting = metrics.get("time/env", 0.0) + metrics.get("time/policy", 0.0)
@@ -267,19 +290,3 @@ class _Loop:
 
     def _tell_saved(self, step: int, path: Path) -> None:
         self.host.notify("puffer_checkpoint_saved", run=self.info, step=step, path=path)
-
-
-def _check_finite(metrics: Metrics, step: int) -> None:
-    """The net for trainers that do not undo such updates themselves.
-
-    Raises:
-        PufferError: a loss is not finite.
-    """
-    if SKIPPED in metrics:
-        return
-    for name, value in metrics.items():
-        if name.startswith("loss/") and not math.isfinite(value):
-            raise PufferError(
-                f"{name} is {value} after the update that ended at step {step:,}; nothing of it was saved",
-                remedy="lower the learning rate, or look for rewards and observations that are huge or not finite",
-            )

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from puffer_core.checkpoints.inventory import size
+from puffer_core.checkpoints.inventory import size, written_at
 from puffer_core.checkpoints.reading import CHECKPOINTS, completed, step_of
 from puffer_core.errors import CheckpointError
 from puffer_core.loggers.jsonl import METRICS
+from puffer_core.plugins.faults import describe
 from puffer_core.run.directory import CONFIG, LOCK, Run
 
 Status: TypeAlias = Literal["running", "finished", "stopped", "failed", "unknown", "damaged"]
@@ -62,7 +63,9 @@ class Overview:
 
 
 def runs(directory: Path) -> list[Overview]:
-    """The runs in a directory and in the directories of many seeds in it, newest first; what is no run is left out.
+    """The runs in a directory and in the directories of many seeds in it, newest first.
+
+    What is no run, or may not be looked into, is left out.
 
     Of a run's own directory, that run.
 
@@ -89,10 +92,10 @@ def _run_directories(directory: Path) -> Iterator[Path]:
         yield directory
         return
     for path in _directories(directory):
-        if is_run(path):
+        if _seems_run(path):
             yield path
         else:
-            yield from (below for below in _readable(path) if is_run(below))
+            yield from (below for below in _readable(path) if _seems_run(below))
 
 
 def _directories(directory: Path) -> list[Path]:
@@ -106,6 +109,13 @@ def _readable(directory: Path) -> list[Path]:
         return []
 
 
+def _seems_run(path: Path) -> bool:
+    try:
+        return is_run(path)
+    except OSError:
+        return False
+
+
 def is_run(path: Path) -> bool:
     """Whether a directory is a run's, damaged or not."""
     return any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS))
@@ -113,15 +123,16 @@ def is_run(path: Path) -> bool:
 
 def overview(path: Path) -> Overview:
     """How a run stands. Damage is told, never raised."""
-    began, used = _began(path), size(path.resolve())
+    began, used = written_at(path / CONFIG, path), size(path.resolve())
     try:
         config = Run(path).config
         lines, evaluated = _tail(path / METRICS)
         total = _integer(config.get("total_steps"))
+        saved = max((step_of(item) or 0 for item in completed(path / CHECKPOINTS)), default=None)
     except (CheckpointError, OSError, ValueError) as error:
-        reason = error.message if isinstance(error, CheckpointError) else f"{path / METRICS}: {error}"
+        reason = f"{path / METRICS}: {error}" if isinstance(error, ValueError) else describe(error)
+        reason = error.message if isinstance(error, CheckpointError) else reason
         return Overview(path, "damaged", began, used, reason=reason)
-    saved = max((step_of(item) or 0 for item in completed(path / CHECKPOINTS)), default=None)
     logged = lines[-1]["step"] if lines else None
     return Overview(
         path,
@@ -129,7 +140,7 @@ def overview(path: Path) -> Overview:
         began,
         used,
         env=str(config.get("source", "")),
-        trainer=_name(config.get("trainer")),
+        trainer=str(config.get("trainer", "")),
         seed=config.get("seed"),
         step=max(saved or 0, logged or 0),
         total_steps=total,
@@ -198,16 +209,3 @@ def _values(lines: list[dict[str, Any]], key: str) -> list[float]:
 
 def _integer(value: Any) -> int | None:
     return value if isinstance(value, int) else None
-
-
-def _began(path: Path) -> float:
-    for candidate in (path / CONFIG, path):
-        try:
-            return candidate.stat().st_mtime
-        except OSError:
-            continue
-    return 0.0
-
-
-def _name(component: Any) -> str:
-    return str(component.get("name", "")) if isinstance(component, dict) else str(component or "")

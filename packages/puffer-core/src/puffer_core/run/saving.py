@@ -126,6 +126,7 @@ class Saver:
 
     def _write(self, step: int) -> Path:
         """A new checkpoint; then those go that are not to stay."""
+        self._directory.check_there()
         self._before_save()
         score = self._score[1] if self._score and self._score[0] == step else None
         path = persistence.save(
