@@ -10,8 +10,11 @@ import pytest
 
 import puffer_core
 from puffer_core import hookspecs
+from puffer_core.composites import ComposedOps
+from puffer_core.contracts.ops import Ops
 
 ROOT = Path(__file__).parent.parent
+BACKENDS = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
 PLUGINS = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("puffer_")}
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -49,3 +52,18 @@ def test_every_contract_has_its_page() -> None:
 def test_every_page_of_a_contract_answers_the_same_questions(page: Path) -> None:
     headings = re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.M)
     assert headings == ["Who calls it, when", "What it owns", "What it guarantees", "Example", "Check it"]
+
+
+def test_a_new_backend_is_told_which_ops_are_its_own() -> None:
+    composed = {name for name in vars(ComposedOps) if name[0] != "_"}
+    ops = {name for name in vars(Ops) if name[0] != "_"} | Ops.__annotations__.keys() - {"name"}
+    section = BACKENDS.split("## What an engine has to write")[1].split("\n## ")[0]
+    primitives, composites = map(_second_column, section.split("| composites |"))
+    assert primitives == ops - composed | {"value_and_grad", "stop_gradient", "NumpyDtypes"}
+    assert composites - {"FormulaOptimizer"} == composed
+
+
+def _second_column(table: str) -> set[str]:
+    """The names in it, without the modules that they are in."""
+    rows = [row.split("|") for row in table.splitlines() if row.startswith("|")]
+    return {name for row in rows for name in re.findall(r"`(?:\w+\.)*(\w+)`", row[2])}
