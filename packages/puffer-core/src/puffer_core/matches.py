@@ -17,7 +17,6 @@ from puffer_core.plan import VectorConfig
 from puffer_core.plugins import PluginHost, Provided
 from puffer_core.run.directory import Run
 from puffer_core.run.fitting import check_env
-from puffer_core.specs import PolicySpec
 from puffer_core.streams import Streams
 
 
@@ -119,8 +118,7 @@ def engine_of(run: Run, policy: Provided, host: PluginHost) -> Backend:
     """NumPy where the policy runs on it, else the engine that the run was trained on."""
     from puffer_core.numpy_backend import NumpyBackend
 
-    assert isinstance(policy.spec, PolicySpec)
-    if not policy.spec.backends or "numpy" in policy.spec.backends:
+    if policy.spec.runs_on("numpy"):
         return NumpyBackend()
     options = dict(option(run, "backend"))
     provided = host.find("backend", options.pop("name"))

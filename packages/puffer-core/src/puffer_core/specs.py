@@ -57,6 +57,15 @@ class Spec:
                 f"{self.KIND} {self.name}: unknown capabilities {sorted(unknown)}, known: {sorted(self.CAPABILITIES)}"
             )
 
+    def runs_on(self, backend: str) -> bool:
+        """Whether it runs on the backend of this name.
+
+        Example:
+            >>> Spec(name="mine", summary="", target="mine:Mine", backends=frozenset({"jax"})).runs_on("numpy")
+            False
+        """
+        return not self.backends or backend in self.backends
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnvSpec(Spec):

@@ -74,10 +74,9 @@ def add_env_options(parser: argparse.ArgumentParser, env: Chosen | None) -> None
         group.add_argument("--env.KEY", metavar="VALUE", help="What the env's constructor takes, if anything.")
 
 
-def _names(host: PluginHost, kind: str, users: Iterable[Spec]) -> str:
-    wanted = [spec.backends for spec in users if spec.backends]
+def _names(host: PluginHost, kind: str, users: Sequence[Spec]) -> str:
     names = {item.spec.name for item in host.provided(kind)}
-    return ", ".join(sorted(name for name in names if all(name in backends for backends in wanted)))
+    return ", ".join(sorted(name for name in names if all(spec.runs_on(name) for spec in users)))
 
 
 def _options(chosen: Chosen, key: tuple[str, ...]) -> Iterable[Option]:

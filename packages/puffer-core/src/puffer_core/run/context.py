@@ -301,8 +301,7 @@ def resized(vector: VectorConfig, num_envs: int) -> VectorConfig:
 
 def acting_backend(backend: Backend, policy: PolicySpec) -> Backend:
     """NumPy, over the same bytes as `backend`, where both allow it; `backend` itself otherwise."""
-    portable = not policy.backends or "numpy" in policy.backends
-    if backend.name == "numpy" or not (backend.on_host and portable):
+    if backend.name == "numpy" or not (backend.on_host and policy.runs_on("numpy")):
         return backend
     from puffer_core.numpy_backend import NumpyBackend, NumpyConfig
 
@@ -319,7 +318,7 @@ def _check_alone(trainer: Spec) -> None:
 
 
 def _check_runs_on(spec: Spec, backend: str) -> None:
-    if spec.backends and backend not in spec.backends:
+    if not spec.runs_on(backend):
         raise UsageError(
             f"--backend {backend}: {spec.KIND} {spec.name} runs on {', '.join(sorted(spec.backends))}",
             remedy=f"add --backend {min(spec.backends)}, or choose another {spec.KIND}",
