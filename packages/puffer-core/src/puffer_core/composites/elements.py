@@ -10,27 +10,27 @@ from puffer_core.contracts.ops import Axis, Dtype, Ops
 
 
 def zeros(ops: Ops, shape: tuple[int, ...], *, dtype: Dtype = None) -> Array:
-    """See `Ops`."""
+    """Of float32 unless told."""
     return ops.full(shape, 0, dtype=ops.float32 if dtype is None else dtype)
 
 
 def ones(ops: Ops, shape: tuple[int, ...], *, dtype: Dtype = None) -> Array:
-    """See `Ops`."""
+    """Of float32 unless told."""
     return ops.full(shape, 1, dtype=ops.float32 if dtype is None else dtype)
 
 
 def zeros_like(ops: Ops, x: Array, /) -> Array:
-    """See `Ops`."""
+    """Of the same shape and dtype."""
     return ops.full(x.shape, 0, dtype=x.dtype)
 
 
 def ones_like(ops: Ops, x: Array, /) -> Array:
-    """See `Ops`."""
+    """Of the same shape and dtype."""
     return ops.full(x.shape, 1, dtype=x.dtype)
 
 
 def square(_: Ops, x: Array, /) -> Array:
-    """See `Ops`."""
+    """`x * x`."""
     return x * x
 
 
