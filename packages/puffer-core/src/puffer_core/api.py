@@ -151,7 +151,7 @@ def evaluate(
     Raises:
         CheckpointError: not a run, or nothing sound to load in it; a file that is damaged, or for another env.
         EnvError: the env cannot be made.
-        UsageError: the film cannot be made, and what to install; `checkpoint` is none of these.
+        UsageError: the film cannot be made, and what to install; another argument is none of these.
 
     Example:
         >>> evaluate("runs/none")
@@ -159,6 +159,10 @@ def evaluate(
         puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
         name a directory that `puffer train` made, such as one of those under runs/
     """
+    if episodes < 1:
+        raise UsageError(f"episodes: got {episodes}, expected an integer >= 1")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise UsageError(f"seed: got {seed}, expected an integer >= 0 and < 2**63")
     host = host or PluginHost.discover()
     if is_file(run):
         match = match_of_file(Path(str(run)), env, env_options or {}, host)

@@ -82,6 +82,12 @@ def test_another_seed_plays_other_episodes(run: Run, host: PluginHost) -> None:
     assert not np.array_equal(*found)
 
 
+@pytest.mark.parametrize(("name", "value"), [("episodes", 0), ("seed", -1), ("seed", 2**63)])
+def test_figures_out_of_range_are_named(run: Run, host: PluginHost, name: str, value: int) -> None:
+    with pytest.raises(UsageError, match=f"{name}: got {value}, expected an integer"):
+        api.evaluate(run, host=host, **{name: value})
+
+
 def test_a_policy_acts_on_one_observation_and_on_a_batch(run: Run, host: PluginHost) -> None:
     policy = api.load_policy(run, host=host)
     one = policy([0.5, 2.0])
