@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from puffer_core.vector import environment_seed
-from puffer_core.vector.restarts import restart_seed
+from puffer_core.vector.seeding import restart_seed
 from puffer_testing.driving import Drive, chaos_vector_env
 from puffer_testing.playing import Player, difference
 from puffer_testing.processes import deadline, descendants, is_alive, parent_of, workers

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from puffer_core.vector import channel
 from puffer_core.vector.channel import Channel, channel_pair, readable
 
 
@@ -80,6 +81,20 @@ def test_who_does_not_read_is_not_waited_for(ends: tuple[Channel, Channel]) -> N
     here, _ = ends
     with pytest.raises(TimeoutError, match="does not read"):
         here.send({"large": True}, b"x" * 3_000_000, timeout=0.05)
+
+
+def test_who_reads_slowly_is_waited_for(ends: tuple[Channel, Channel], monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = ends
+    given = []
+
+    def read_a_little(sock: socket.socket, seconds: float) -> None:
+        given.append(seconds)
+        there._socket.recv(100_000)
+
+    monkeypatch.setattr(channel, "_await_room", read_a_little)
+    here.send({"large": True}, bytes(2_000_000), timeout=1.0)
+    assert len(given) > 3
+    assert set(given) == {1.0}, "what counts is how long nothing is read"
 
 
 def test_wake_ups_for_who_does_not_read_are_dropped(ends: tuple[Channel, Channel]) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from puffer_core.contracts.env import EnvBuffers
+from puffer_core.errors import ResourceError
+from puffer_core.vector import forkserver
 from puffer_core.vector.forkserver import fork_server
 from puffer_testing.processes import is_alive, within
 
@@ -117,11 +119,18 @@ print("stepped", *env.pids)
 """
 
 
-def run_program(place: Path, first: str = "", last: str = "env.close()") -> subprocess.CompletedProcess[str]:
+def run_program(
+    place: Path, first: str = "", last: str = "env.close()", **variables: str
+) -> subprocess.CompletedProcess[str]:
     script = place / "train.py"
     script.write_text(UNGUARDED.format(first=first, last=last))
     return subprocess.run(
-        [sys.executable, "-W", "error", str(script)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "error", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **variables},
     )
 
 
@@ -138,6 +147,110 @@ def test_a_program_that_ends_without_closing_leaves_no_worker(tmp_path: Path, la
     pids = [int(pid) for pid in done.stdout.splitlines()[1].split()[1:]]
     assert done.stderr == ""
     within(10.0, lambda: not any(map(is_alive, pids)))
+
+
+FORKS = """
+if os.fork() == 0:
+    {child}
+    sys.exit()  # which closes what the parent has open
+assert os.wait()[1] == 0
+env.step(np.zeros(2, np.int64), 1)
+print("restarts", env.metrics()["env/restarts"])
+env.close()
+"""
+
+
+@pytest.mark.parametrize("child", ["pass", "env.close()"])
+def test_a_program_that_forks_keeps_its_workers(tmp_path: Path, child: str) -> None:
+    done = run_program(tmp_path, first="import os", last=FORKS.format(child=child))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "restarts 0.0"
+
+
+def test_a_fork_is_free_of_locks_and_has_a_server_of_its_own() -> None:
+    parents = fork_server("process_envs")
+    with forkserver._starting:  # as a thread holds it while a server starts
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.alarm(60)
+                own = fork_server("process_envs")
+                code = int(own.pid == parents.pid)
+                own.close()
+            finally:
+                os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert parents.alive
+
+
+LACKING = """
+import os
+for name in ("memfd_create", "waitid"):
+    delattr(os, name)
+"""
+
+
+def test_it_works_where_linux_has_more(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LACKING)
+    last = "import signal; os.kill(env.pids[0], signal.SIGKILL); env.step(np.zeros(2, np.int64), 1); env.close()"
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = run_program(tmp_path, "import os; assert not hasattr(os, 'waitid')", last, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert "was killed by SIGKILL in step; it is replaced" in done.stderr
+
+
+def test_an_interrupted_request_does_not_answer_the_next(
+    make_env: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = f"import signal, time; os.getppid() == {os.getpid()} and os.kill({os.getpid()}, signal.SIGINT)"
+    with pytest.raises(KeyboardInterrupt):
+        fork_server(module(tmp_path, "interrupting_env", f"{before}; time.sleep(0.1)").partition(":")[0])
+    env = make_env("Walk", workers=1)
+    env.bind(EnvBuffers.allocate(env.spec, 3, env.allocate))
+    env.reset(0)
+    assert is_alive(env.pids[0])
+    assert fork_server("process_envs").prepare("interrupting_env")
+
+
+def test_where_no_process_can_be_forked_others_keep_theirs(
+    make_env: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    other = make_env("Walk", workers=1)
+    before = f"""
+def fork():
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+if os.getppid() == {os.getpid()}:
+    os.fork = fork
+"""
+    target = module(tmp_path, "crowding_env", before)
+    try:
+        with pytest.raises(ResourceError, match=r"a worker cannot be started: .*Resource temporarily unavailable"):
+            make_env(target, workers=1)
+        assert all(map(is_alive, other.pids))
+    finally:
+        other.close()
+        fork_server("process_envs").close()
+
+
+def test_a_search_path_may_hold_what_import_passes_over(make_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/nowhere")])
+    make_env("Walk", workers=1)
+
+
+def test_nobody_else_is_asked_for_the_stack_of_a_worker_that_is_gone(make_env: Any) -> None:
+    env = make_env("Walk", workers=1)
+    process = env._crew.members[0].process
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        own, process.pid = process.pid, stranger.pid  # as if the number had been given again
+        assert process.stack() == ""
+        process.pid = own
+        assert stranger.stdin is not None
+        stranger.communicate(b"\n")
+    assert stranger.returncode == 0
 
 
 def test_it_starts_after_torch_has_threads(tmp_path: Path) -> None:

@@ -63,6 +63,18 @@ def test_an_unknown_id_gets_the_nearest(id: str, remedy: str) -> None:
     assert remedy in caught.value.remedy
 
 
+@pytest.mark.parametrize("id", ["__main__:Walk-v0", ":", "::", "a.b:c", "\0:\0", "../up-v0", ""])
+def test_an_odd_id_that_gymnasium_does_not_have_is_somebody_elses(id: str) -> None:
+    assert resolve(id) is None
+
+
+def test_a_module_that_ends_the_program_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "leaving_envs.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EnvError, match=r"the module leaving_envs, .* cannot be imported: SystemExit: 3"):
+        resolve("gymnasium:leaving_envs:Walk-v0")
+
+
 def test_an_old_version_is_made_without_a_warning_and_said_to_be_old() -> None:
     spec = resolve("CartPole-v0")
     assert spec is not None

@@ -55,11 +55,19 @@ def test_memory_and_files_are_freed_with_the_last_view() -> None:
     assert open_files() == before
 
 
-def test_where_there_is_no_memfd_a_file_without_a_name_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_there", [True, False])
+def test_where_there_is_no_memfd_a_file_without_a_name_serves(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
     monkeypatch.delattr(os, "memfd_create", raising=False)
+    if is_there:
+        monkeypatch.setattr(os, "memfd_create", refused, raising=False)
     array = shared_zeros((3,), np.dtype(np.int8))
     attached({"it": array})["it"][1] = 5
     assert array.tolist() == [0, 5, 0]
+
+
+def refused(name: str) -> int:
+    """As sandboxes answer."""
+    raise PermissionError(1, "Operation not permitted")
 
 
 def test_what_cannot_be_had_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:

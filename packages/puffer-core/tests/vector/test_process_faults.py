@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from puffer_core.contracts.env import EnvBuffers
-from puffer_core.errors import EnvError
+from puffer_core.errors import EnvError, UsageError
 from puffer_core.vector import crew as crews
 from puffer_core.vector import environment_seed
 from puffer_core.vector.forkserver import fork_server
-from puffer_core.vector.restarts import restart_seed
+from puffer_core.vector.seeding import restart_seed
 from puffer_testing.playing import Player, difference
 from puffer_testing.processes import is_alive, within
 
@@ -189,6 +189,45 @@ def test_the_main_share_raising_leaves_the_workers_in_step(make_env: Any) -> Non
     env.step(np.zeros(8, np.int64), 1)
 
 
+@pytest.mark.parametrize("row", [0, 7], ids=["the main process", "a worker"])
+def test_a_step_that_failed_is_over(make_env: Any, row: int) -> None:
+    env = make_env("Remembering", num_envs=4, workers=1)
+    Player(env, buffers=EnvBuffers.allocate(env.spec, 4, env.allocate)).reset(1)
+    env.send(np.where(np.arange(8) == row, 5, 0), 1)
+    with pytest.raises(EnvError, match="an action is greater than 1"):
+        env.recv()
+    with pytest.raises(UsageError, match="recv without a send"):
+        env.recv()
+    env.step(np.zeros(8, np.int64), 1)
+    assert env.metrics()["env/restarts"] == 0.0
+
+
+def test_the_main_share_cannot_end_the_run(make_env: Any) -> None:
+    env = make_env("Remembering", num_envs=4, workers=1)
+    Player(env, buffers=EnvBuffers.allocate(env.spec, 4, env.allocate)).reset(1)
+    with pytest.raises(EnvError, match="environments 0 to 1 failed in step: SystemExit"):
+        env.step(np.full(8, 7), 1)
+
+
+def test_after_an_interrupted_step_a_reset_makes_a_new_beginning(make_env: Any) -> None:
+    env = make_env("Remembering", num_envs=4, workers=1)
+    slots = bound(env)
+
+    def begun() -> np.ndarray:
+        env.reset(1)
+        env.step(np.zeros(8, np.int64), 1)
+        return slots.observation[:2].copy()
+
+    expected = begun()
+    with pytest.raises(KeyboardInterrupt):
+        env.step(np.where(np.arange(8) == 0, 8, 0), 1)
+    with pytest.raises(UsageError, match="recv without a send"):
+        env.recv()
+    with pytest.raises(UsageError, match="under way; recv it, or reset"):
+        env.step(np.zeros(8, np.int64), 1)
+    assert np.array_equal(begun(), expected)
+
+
 def test_a_state_is_given_in_spite_of_a_death(make_env: Any) -> None:
     env = make_env("Remembering", num_envs=3, workers=1)
     player = Player(env, buffers=EnvBuffers.allocate(env.spec, 4, env.allocate))
@@ -209,6 +248,58 @@ def test_a_picture_is_given_in_spite_of_a_death(make_env: Any) -> None:
     env.reset(0)
     killed(env.pids[0])
     assert not env.render().any()
+
+
+def test_a_death_before_the_first_step_loses_no_transition(make_env: Any) -> None:
+    env = make_env("Kept", workers=1)
+    slots = bound(env)
+    env.reset(0)
+    killed(env.pids[0])
+    env.snapshot()
+    assert slots.active.all()
+    assert env.metrics() == {"env/restarts": 1.0, "env/lost_transitions": 0.0}
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+@pytest.mark.parametrize("asked", ["render", "snapshot"])
+def test_a_death_between_two_steps_loses_the_one_that_led_there(make_env: Any, asked: str, is_shared: bool) -> None:
+    env = make_env("KeptPicture", workers=2, isolate=True)
+    slots = bound(env, is_shared=is_shared)
+    env.reset(0)
+    for slot in (1, 2, 3):
+        env.step(np.zeros(4, np.int64), slot)
+    was = slots.observation[3].copy()
+    killed(env.pids[0])
+    getattr(env, asked)()
+    assert slots.active.tolist() == [[True] * 4, [True] * 4, [False, False, True, True], [True] * 4]
+    assert (slots.observation[3] == was).all(axis=1).tolist() == [False, False, True, True]
+    assert slots.reward[3, :2].tolist() == [0, 0]
+    env.step(np.zeros(4, np.int64), 1)
+    assert slots.active[0].all()
+
+
+def test_a_death_before_a_restore_loses_no_transition(make_env: Any) -> None:
+    env = make_env("Kept", workers=1)
+    slots = bound(env)
+    env.reset(0)
+    state = env.snapshot()
+    killed(env.pids[0])
+    env.restore(state)
+    env.step(np.zeros(4, np.int64), 1)
+    assert slots.active.all()
+    assert env.metrics()["env/lost_transitions"] == 0.0
+
+
+def test_after_a_restore_a_replacement_begins_in_the_last_slot(make_env: Any) -> None:
+    env = make_env("Kept", workers=1)
+    slots = bound(env)
+    env.reset(0)
+    env.restore(env.snapshot())
+    first = slots.observation[0].copy()
+    killed(env.pids[0])
+    env.snapshot()
+    assert np.array_equal(slots.observation[0], first)
+    assert slots.observation[3, 2:].any()
 
 
 def test_the_death_of_the_fork_server_costs_a_transition(make_env: Any, capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,8 @@ SPACES = [
     spaces.MultiDiscrete([2, 5], start=[1, -1]),
     spaces.MultiDiscrete(np.array([[2, 3], [4, 1]])),
     spaces.MultiBinary((2, 3)),
+    spaces.MultiDiscrete([]),
+    spaces.Discrete(2**62),
     spaces.Box(-2.0, 0.5, (3,), np.float32),
     spaces.Box(-np.inf, np.inf, (2,), np.float64),
     spaces.Box(3.0, np.inf, (), np.float32),

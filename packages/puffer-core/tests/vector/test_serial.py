@@ -12,7 +12,8 @@ from gymnasium import spaces
 
 from puffer_core.contracts.env import EnvBuffers, VectorEnv
 from puffer_core.errors import EnvError, ShapeError, UnsupportedError, UsageError
-from puffer_core.vector.serial import SerialVectorEnv, environment_seed
+from puffer_core.vector.seeding import environment_seed
+from puffer_core.vector.serial import SerialVectorEnv
 
 BOX = spaces.Box(-10, 10, (2,))
 
@@ -292,6 +293,7 @@ STEP = (np.zeros(2, np.float32), 0.0, False, False, {})
         ((STEP[0], np.nan, *STEP[2:]), "the reward is NaN"),
         ((STEP[0], None, *STEP[2:]), "the reward is None, expected a number"),
         ((STEP[0], "much", *STEP[2:]), "the reward is 'much'"),
+        ((STEP[0], 10**400, *STEP[2:]), "the reward is 1000"),
         ((STEP[0], np.zeros(2), *STEP[2:]), "the reward is array"),
     ],
 )
@@ -329,6 +331,13 @@ def test_a_fault_in_reset_and_in_autoreset_names_reset() -> None:
     broken.at["reset"] = raising(OSError("gone"))
     with pytest.raises(EnvError, match=r"failed in reset.*OSError: gone"):
         env.step(np.array([0]), 1)
+
+
+def test_a_fault_in_init_is_not_hidden_by_one_in_close() -> None:
+    first = Scripted({"close": raising(ValueError("no end"))})
+    with pytest.raises(EnvError, match="environment 1 has action_space"):
+        built(first, Scripted(action=spaces.Discrete(3)))
+    assert first.closed == 1
 
 
 def test_a_fault_in_init_names_it_and_closes_the_others() -> None:

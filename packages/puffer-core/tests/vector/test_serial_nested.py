@@ -12,7 +12,8 @@ from gymnasium import spaces
 
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import EnvError, UnsupportedError
-from puffer_core.vector.serial import SerialVectorEnv, environment_seed
+from puffer_core.vector.seeding import environment_seed
+from puffer_core.vector.serial import SerialVectorEnv
 
 ROOM = spaces.Dict(
     [

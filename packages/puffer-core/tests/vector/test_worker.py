@@ -33,7 +33,7 @@ class Main:
     def ask(self, do: str, data: bytes = b"", arrays: dict[str, Any] | None = None, **content: Any) -> Any:
         fds, forms = describe(arrays or {})
         if arrays:
-            content["control" if do == "make" else "arrays"] = forms
+            content["control" if do == "init" else "arrays"] = forms
         self.channel.send({"do": do, "number": -1, **content}, data, fds)
         return self.heard()
 
@@ -47,7 +47,7 @@ class Main:
     def make(self, name: str, interface: str = "gymnasium", count: int = 2) -> Any:
         recipe = Recipe(name="it", target=f"process_envs:{name}", interface=interface, arguments={}, options={})
         return self.ask(
-            "make",
+            "init",
             arrays={"control": self.control[0]},
             recipe=recipe.to_json(),
             first=4,

@@ -14,7 +14,9 @@ from puffer_core.specs import EnvSpec, import_target
 from puffer_core.vector.declaring import declared
 from puffer_core.vector.making import check_options, making
 from puffer_core.vector.recipe import Recipe
-from puffer_core.vector.serial import SerialVectorEnv, environment_seed
+from puffer_core.vector.seeding import environment_seed
+from puffer_core.vector.serial import SerialVectorEnv
+from puffer_core.vector.shares import is_isolated, main_takes_part, number_of_workers
 
 if TYPE_CHECKING:
     from puffer_core.vector.process import ProcessVectorEnv
@@ -69,7 +71,7 @@ def make_vector_env(provided: Provided, target: Any, options: dict[str, Any], ve
         options=options,
     )
     if mode == "process":
-        return _in_processes(recipe, target, vector, isolate=vector.isolate or "isolated" in spec.capabilities)
+        return _in_processes(recipe, target, vector.model_copy(update={"isolate": is_isolated(spec, vector)}))
     return recipe.make(target, vector.num_envs)
 
 
@@ -86,17 +88,16 @@ def _mode(spec: EnvSpec, vector: VectorConfig) -> str:
             f"--vector.mode {vector.mode} does not work for {spec.name}, which is {kind}",
             remedy=f"Use {_either(works)}.",
         )
-    alone = "process" in works and (vector.isolate or "isolated" in spec.capabilities)
-    return "process" if vector.mode == "auto" and alone else vector.mode
+    alone = vector.mode == "auto" and "process" in works and is_isolated(spec, vector)
+    return "process" if alone else vector.mode
 
 
-def _in_processes(recipe: Recipe, target: Any, vector: VectorConfig, *, isolate: bool) -> VectorEnv:
+def _in_processes(recipe: Recipe, target: Any, vector: VectorConfig) -> VectorEnv:
     from puffer_core.vector.process import ProcessVectorEnv
-    from puffer_core.vector.shares import number_of_workers
 
     with making(recipe.name, recipe.options):
         check_options(recipe.name, target, recipe.options, skip=int(recipe.interface == "vector"))
-    main_steps = not isolate and vector.batches == 1 and vector.num_envs > 1
+    main_steps = main_takes_part(vector)
     workers = number_of_workers(vector.workers, vector.num_envs, main_steps=main_steps, main_acts=vector.batches == 2)
     return ProcessVectorEnv(
         recipe,

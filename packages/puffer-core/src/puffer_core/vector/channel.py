@@ -13,7 +13,6 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterable, Sequence
-from time import monotonic
 from typing import Any, NamedTuple
 
 _HEADER = struct.Struct("=QQ")
@@ -56,7 +55,7 @@ class Channel:
 
         Raises:
             ConnectionError: the other end is gone.
-            TimeoutError: it does not read.
+            TimeoutError: it reads nothing for so long.
         """
         text = json.dumps(content).encode()
         frame = memoryview(_HEADER.pack(len(text), len(data)) + text + data)
@@ -66,12 +65,11 @@ class Channel:
         self._send_all(frame, timeout)
 
     def _send_all(self, frame: memoryview, timeout: float | None) -> None:
-        until = None if timeout is None else monotonic() + timeout
         while frame:
             try:
                 frame = frame[self._socket.send(frame, _DONTWAIT) :]
             except BlockingIOError:
-                _await_room(self._socket, until)
+                _await_room(self._socket, timeout)
 
     def wake(self) -> None:
         """Send an empty frame. A full socket has wake-ups enough, and a closed one is noticed by who reads it."""
@@ -159,9 +157,8 @@ def readable(channels: Iterable[Channel], seconds: float) -> None:
     poll.poll(max(0.0, seconds) * 1000)
 
 
-def _await_room(sock: socket.socket, until: float | None) -> None:
-    remaining = None if until is None else (until - monotonic()) * 1000
+def _await_room(sock: socket.socket, seconds: float | None) -> None:
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLOUT)
-    if (remaining is not None and remaining <= 0) or not poll.poll(remaining):
+    if not poll.poll(None if seconds is None else seconds * 1000):
         raise TimeoutError("the other process does not read")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from jaxtyping import Shaped, UInt8
 
 from puffer_core.contracts.env import EnvBuffers, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UnsupportedError, UsageError
-from puffer_core.quoting import error_text
+from puffer_core.quoting import error_text, value_text
 from puffer_core.spaces.layout import Layout
 
 Value = TypeVar("Value")
@@ -115,6 +115,39 @@ def no_snapshot(spec: VectorEnvSpec) -> UnsupportedError:
     """The error for asking an env for its state that does not give it: says why it cannot."""
     why = f": {spec.no_snapshot}" if spec.no_snapshot else ""
     return UnsupportedError(f"{spec.id} cannot give its state or take it back{why}; spec.snapshot is False")
+
+
+def check_snapshot(spec: VectorEnvSpec) -> None:
+    """Refuse to take or give back the state of an env that has none.
+
+    Raises:
+        UnsupportedError: `spec.snapshot` is False; says why.
+    """
+    if not spec.snapshot:
+        raise no_snapshot(spec)
+
+
+def complaint_of_reset(begun: Any) -> str:
+    """What is wrong with what Gymnasium's `reset` gave, in words; empty where nothing is.
+
+    Example:
+        >>> complaint_of_reset((0, {})), complaint_of_reset(None)
+        ('', 'reset gave None, expected (observation, info) with a dict as info')
+    """
+    if isinstance(begun, tuple) and len(begun) == 2 and isinstance(begun[1], dict | Mapping):
+        return ""
+    return f"reset gave {_number_of(begun, 2)}, expected (observation, info) with a dict as info"
+
+
+def complaint_of_step(outcome: Any) -> str:
+    """The same of what `step` gave, as far as can be told without looking at the values."""
+    if isinstance(outcome, tuple) and len(outcome) == 5:
+        return ""
+    return f"step gave {_number_of(outcome, 5)}, expected observation, reward, terminated, truncated, info"
+
+
+def _number_of(values: Any, expected: int) -> str:
+    return f"{len(values)} values" if isinstance(values, tuple) and len(values) != expected else value_text(values)
 
 
 def close_all(closes: Iterable[Callable[[], Any]]) -> None:

@@ -16,6 +16,7 @@ from puffer_core.specs import EnvSpec
 from puffer_core.vector.declaring import declared
 from puffer_core.vector.measuring import generators_kept, measure_step
 from puffer_core.vector.shares import cores as count_cores
+from puffer_core.vector.shares import is_isolated, main_takes_part
 
 ROUND_TRIP = 80e-6
 """Seconds that a batch loses to handing out actions, waiting and gathering, on cores that something else wants too."""
@@ -71,11 +72,7 @@ def described(vector: VectorConfig) -> str:
     if vector.mode != "process":
         return vector.mode
     workers = f"{vector.workers or 'as many'} worker{'' if vector.workers == 1 else 's'}"
-    return f"process, {workers}{' beside the main process' if _main_takes_part(vector) else ''}"
-
-
-def _main_takes_part(vector: VectorConfig) -> bool:
-    return not vector.isolate and vector.batches == 1 and vector.num_envs > 1
+    return f"process, {workers}{' beside the main process' if main_takes_part(vector) else ''}"
 
 
 def largest_share(vector: VectorConfig) -> int:
@@ -87,7 +84,7 @@ def largest_share(vector: VectorConfig) -> int:
     """
     if vector.mode != "process":
         return vector.num_envs
-    return -(-vector.num_envs // max(1, vector.workers + _main_takes_part(vector)))
+    return -(-vector.num_envs // max(1, vector.workers + main_takes_part(vector)))
 
 
 def propose(
@@ -203,7 +200,7 @@ def choose(
 
 def _asks_for_workers(spec: EnvSpec, vector: VectorConfig) -> str:
     """Why there have to be workers, whatever a step costs; empty where they need not be."""
-    if vector.isolate or "isolated" in spec.capabilities:
+    if is_isolated(spec, vector):
         return "no environment in the main process"
     if vector.batches == 2:
         return "two batches, one stepped while the policy acts in the other"
@@ -211,7 +208,7 @@ def _asks_for_workers(spec: EnvSpec, vector: VectorConfig) -> str:
 
 
 def _with_workers(vector: VectorConfig, spec: EnvSpec, cores: int) -> VectorConfig:
-    isolate = vector.isolate or "isolated" in spec.capabilities
+    isolate = is_isolated(spec, vector)
     most = cores if isolate or vector.batches == 2 else cores - 1
     workers = vector.workers or max(1, min(most, vector.num_envs))
     return vector.model_copy(update={"mode": "process", "workers": workers, "isolate": isolate})

@@ -85,20 +85,16 @@ class ColumnWriter:
         self.refuse_nan(target.rows, target.rows[row, ...], (row,))
 
     def _copy_box(self, target: Target, values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
-        """Copy all at once (5 times faster than a row at a time), if all have exactly the leaf's dtype and shape."""
-        try:
-            if list(map(_FORM, values)).count(self._form) != len(values):
-                return None
-            joined = b"".join(values)
-        except (AttributeError, TypeError, BufferError):  # not arrays, or not contiguous
+        """Copy all at once, 5 times faster than a row at a time, if all have exactly the leaf's dtype and shape."""
+        together = joined(values, self._form)
+        if together is None:
             return None
         if target.raw is not None:
-            target.raw[:] = joined
+            target.raw[:] = together
             return target.flat
-        if not joined:
-            return target.rows
-        target.rows[...] = array = np.frombuffer(joined, self._leaf.dtype).reshape(target.rows.shape)
-        return array
+        if together:
+            target.rows[...] = np.frombuffer(together, self._leaf.dtype).reshape(target.rows.shape)
+        return target.rows
 
     def _copy_choices(self, target: Target, values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
         """The same for one choice a row, given as integers in range."""
@@ -112,13 +108,10 @@ class ColumnWriter:
 
     def _copy_several(self, target: Target, values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
         """The same for several choices a row."""
-        try:
-            if list(map(_FORM, values)).count(self._form) != len(values):
-                return None
-            array = np.frombuffer(b"".join(values), self._leaf.dtype).reshape(target.rows.shape)
-        except (AttributeError, TypeError, BufferError, ValueError):
+        together = joined(values, self._form)
+        if not together:
             return None
-        counted = self._leaf.counted(array)
+        counted = self._leaf.counted(np.frombuffer(together, self._leaf.dtype).reshape(target.rows.shape))
         if counted is None:
             return None
         target.rows[...] = counted
@@ -152,6 +145,14 @@ class ColumnWriter:
             if np.isnan(places[row, ...]).any():
                 where = f"{self._leaf.name} of the observation" if self._leaf.path else "the observation"
                 raise RowError(int(row), f"{where} holds NaN: {_said(places[row, ...])}, expected numbers")
+
+
+def joined(values: Sequence[Any], form: tuple[np.dtype[Any], tuple[int, ...]]) -> bytes | None:
+    """The bytes of all values, if every one is an array of exactly this dtype and shape, side by side in memory."""
+    try:
+        return b"".join(values) if list(map(_FORM, values)).count(form) == len(values) else None
+    except (AttributeError, TypeError, BufferError):
+        return None
 
 
 def suspicious(array: np.ndarray[Any, Any]) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,16 +18,21 @@ from puffer_core.vector.channel import Message
 from puffer_core.vector.control import ROW_BYTES
 from puffer_core.vector.memory import describe, shared_zeros
 from puffer_core.vector.recipe import Recipe
-from puffer_core.vector.restarts import Member, Restarts, restart_seed
+from puffer_core.vector.restarts import Member, Restarts, first_slot_moved
+from puffer_core.vector.seeding import restart_seed
 from puffer_core.vector.shares import Share
+from puffer_core.vector.waiting import Patience
 from puffer_core.vector.worker import unpacked
-from puffer_core.vector.worker_process import Patience, WorkerDied, WorkerProcess
+from puffer_core.vector.worker_process import WorkerDied, WorkerProcess
 
 STARTUP_SECONDS = 5.0
 """At least so long may it take to make environments, however little a step may take."""
 
 CLOSE_SECONDS = 1.0
 """For the environments of all workers to close themselves, before their processes are killed."""
+
+Asking: TypeAlias = Callable[[Member], dict[str, Any]]
+"""What goes with a command, for each worker."""
 
 
 class Crew:
@@ -43,6 +50,7 @@ class Crew:
     def __init__(
         self, recipe: Recipe, shares: Sequence[Share], *, total: int, timeout: float, restarts: int, spin: float
     ) -> None:
+        self._pid = os.getpid()
         self._recipe = recipe
         self._total = total
         self._timeout = timeout
@@ -80,8 +88,10 @@ class Crew:
             try:
                 self._made(member, patience)
             except WorkerDied as died:
-                self._replace(member, died, "init", 0)
+                self._replace(member, died, 0)
         assert self._form is not None
+        for member in self.members:
+            member.share = replace(member.share, agents=len(self._form["agents"]))
         return self._form
 
     def _launch(self, member: Member) -> None:
@@ -91,8 +101,7 @@ class Crew:
         )
 
     def _made(self, member: Member, patience: Patience) -> None:
-        form = member.process.answer(patience).content["answer"]
-        self.agree(form, str(member.share))
+        self.agree(member.process.answer(patience).content["answer"], str(member.share))
 
     def agree(self, form: dict[str, Any], whose: str) -> None:
         """Compare the spec of a share to those before.
@@ -100,16 +109,10 @@ class Crew:
         Raises:
             EnvError: they differ.
         """
-        if self._form is None:
-            self._form = form
+        self._form = self._form or form
         for name, value in self._form.items():
             if form[name] != value:
                 raise EnvError(f"{self._recipe.name}: {whose} have {name} {form[name]}, those before {value}")
-
-    def assign(self, agents: int) -> None:
-        """Take note of the rows that an environment has."""
-        for member in self.members:
-            member.share = Share(member.share.first, member.share.count, agents)
 
     def bind(self, buffers: EnvBuffers, action: np.ndarray[Any, Any]) -> None:
         """Have every worker write into shared buffers, and read its actions from `action`.
@@ -118,7 +121,7 @@ class Crew:
             PufferError: they do not fit.
         """
         self._buffers, self._action = buffers, action
-        self._together("bind", self._binding, self._startup(), _nothing, 0)
+        self._together("bind", self._startup(), 0, self._binding)
 
     def reset(self, seed: int, first: int, meanwhile: Callable[[], Any]) -> None:
         """Start every environment anew, in slot 0.
@@ -129,12 +132,12 @@ class Crew:
         self._seed = (seed, first)
         for member in self.members:
             member.restarts = 0
-        self._together("reset", self._resetting, Patience(self._timeout), meanwhile, 0)
+        self._together("reset", Patience(self._timeout), 0, self._resetting, meanwhile)
         self.lost.clear()  # no transition was
 
     def snapshot(self, slot: int) -> list[State]:
         """The state of each worker's environments."""
-        messages = self._together("snapshot", _nothing_more, Patience(self._timeout), _nothing, slot)
+        messages = self._together("snapshot", Patience(self._timeout), slot)
         return [unpacked(message.content["answer"], message.data) for message in messages]
 
     def restore(self, states: Sequence[State], seed: int, first: int, restarts: Sequence[int]) -> None:
@@ -149,16 +152,18 @@ class Crew:
             sizes = {suffix: len(data) for suffix, data in files.items()}
             return {"data": b"".join(files.values()), "sizes": sizes, **self._resetting(member)}
 
-        self._together("restore", asking, self._startup(), _nothing, 0)
+        self._together("restore", self._startup(), 0, asking)
+        self.lost.clear()  # whoever was replaced went back to its state too
 
     def render(self, slot: int) -> np.ndarray[Any, Any]:
         """A picture of the first worker's first environment."""
-        first = self.members[0]
-        message = self._told(first, "render", _nothing_more, Patience(self._timeout), slot)
+        [message] = self._together("render", Patience(self._timeout), slot, members=self.members[:1])
         return np.frombuffer(message.data, np.uint8).reshape(message.content["answer"]).copy()
 
     def close(self) -> PufferError | None:
         """End every worker, politely where it listens; what the first environment raised that did."""
+        if self._pid != os.getpid():
+            return None  # this process was forked: they are its parent's
         failed: PufferError | None = None
         patience = Patience(CLOSE_SECONDS)
         for member in self.members:
@@ -199,19 +204,14 @@ class Crew:
         patience = Patience(self._timeout)
         for member in self.members:
             try:
-                said = member.process.finish(patience)
+                infos += [(member.share.rows.start + row, info) for row, info in member.process.finish(patience)]
                 member.failures = 0
             except WorkerDied as died:
                 deaths.append((member, died))
-                continue
             except PufferError as error:
                 errors.append(error)
-                continue
-            if said:
-                start = member.share.rows.start
-                infos += [(start + row, info) for row, info in said]
         for member, death in deaths:
-            self._replace(member, death, "step", slot)
+            self._replace(member, death, slot)
         if errors:
             raise errors[0]
         return infos
@@ -221,12 +221,28 @@ class Crew:
     def _together(
         self,
         do: str,
-        asking: Callable[[Member], dict[str, Any]],
         patience: Patience,
-        meanwhile: Callable[[], Any],
         slot: int,
+        asking: Asking = lambda _: {},
+        meanwhile: Callable[[], Any] = lambda: None,
+        *,
+        members: Sequence[Member] | None = None,
     ) -> list[Message]:
-        for member in self.members:
+        """Tell workers what to do and wait until all of them have; those that died are replaced, and told again.
+
+        Args:
+            do: the command.
+            patience: with all of them together.
+            slot: where rows of a replaced worker begin anew.
+            asking: gives what goes with the command.
+            meanwhile: done while they do.
+            members: whom to tell; None: all.
+
+        Raises:
+            PufferError: one failed, or `meanwhile` did; of several, the first.
+        """
+        members = self.members if members is None else members
+        for member in members:
             with suppress(WorkerDied):
                 member.process.ask(do, **asking(member))
         errors: list[PufferError] = []
@@ -234,35 +250,19 @@ class Crew:
             meanwhile()
         except PufferError as error:
             errors.append(error)
-        answers = []
-        for member in self.members:
+        answers: list[Message] = []
+        for member in members:
             try:
                 answers.append(member.process.answer(patience))
             except WorkerDied as died:
-                answers.append(self._after(member, died, do, asking, slot))
+                self._replace(member, died, slot)
+                if do not in ("bind", "reset"):  # which belong to the replacement
+                    answers += self._together(do, self._startup(), slot, asking, members=[member])
             except PufferError as error:
                 errors.append(error)
         if errors:
             raise errors[0]
         return answers
-
-    def _told(
-        self, member: Member, do: str, asking: Callable[[Member], dict[str, Any]], patience: Patience, slot: int
-    ) -> Message:
-        try:
-            member.process.ask(do, **asking(member))
-            return member.process.answer(patience)
-        except WorkerDied as died:
-            return self._after(member, died, do, asking, slot)
-
-    def _after(
-        self, member: Member, died: WorkerDied, do: str, asking: Callable[[Member], dict[str, Any]], slot: int
-    ) -> Message:
-        """Replace a worker that died, and tell the new one what the old one was told, unless that is done already."""
-        self._replace(member, died, do, slot)
-        if do in ("bind", "reset"):
-            return Message({"answer": None}, b"", [])
-        return self._told(member, do, asking, self._startup(), slot)
 
     def _binding(self, member: Member) -> dict[str, Any]:
         assert self._buffers is not None
@@ -281,17 +281,15 @@ class Crew:
 
     # --- replacing ---
 
-    def _replace(self, member: Member, died: WorkerDied, phase: str, slot: int) -> None:
+    def _replace(self, member: Member, died: WorkerDied, slot: int) -> None:
         """Have a new process take over: with the first observations of new episodes in `slot`, once there were any.
 
         Raises:
             EnvError: it failed too often.
         """
-        self._phase = phase
         while True:
-            self.restarts.admit(member, died, self._phase, self._seed)
+            self.restarts.admit(member, died, self._seed)
             try:
-                self._phase = "init"
                 self._launch(member)
                 self._made(member, self._startup())
                 if self._buffers is not None:
@@ -305,38 +303,9 @@ class Crew:
                 raise
 
     def _rejoin(self, member: Member, buffers: EnvBuffers, slot: int) -> None:
-        with _first_slot_moved(buffers.part(member.share.rows, member.share.envs), slot):
-            self._phase = "bind"
+        with first_slot_moved(buffers.part(member.share.rows, member.share.envs), slot):
             member.process.ask("bind", **self._binding(member))
             member.process.answer(self._startup())
             if self._seed is not None:
-                self._phase = "reset"
                 member.process.ask("reset", **self._resetting(member))
                 member.process.answer(Patience(self._timeout))
-
-
-@contextmanager
-def _first_slot_moved(part: EnvBuffers, slot: int) -> Iterator[None]:
-    """What is written into slot 0 meanwhile ends in `slot`; every other slot is then as it was."""
-    arrays = part.arrays()
-    before = {name: array[0].copy() for name, array in arrays.items()}
-    active = part.active.copy()  # `bind` may set all of it
-    try:
-        yield
-        written = {name: array[0].copy() for name, array in arrays.items()}
-    except BaseException:
-        slot, written = 0, before
-        raise
-    finally:
-        part.active[...] = active
-        for name, array in arrays.items():
-            array[0] = before[name]
-            array[slot] = written[name]
-
-
-def _nothing_more(_: Member) -> dict[str, Any]:
-    return {}
-
-
-def _nothing() -> None:
-    pass

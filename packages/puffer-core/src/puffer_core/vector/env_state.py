@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class EnvState:
             "env": deepcopy(self._speaker.get_state()),
             "wrappers": [type(layer).__name__ for layer, _ in self._kept],
             "kept": kept,
-            "generator": None if found is None else _told(found[1].bit_generator.state),
+            "generator": None if found is None else json.dumps(found[1].bit_generator.state, default=np.ndarray.tolist),
         }
 
     def set(self, state: State) -> None:
@@ -139,7 +140,7 @@ class EnvState:
             for name, value in kept.items():
                 setattr(layer, name, value)
         if state["generator"] is not None:
-            _move_generator(self._innermost, _numbers(state["generator"]))
+            _move_generator(self._innermost, json.loads(state["generator"]))
 
 
 def _layers(env: Any, bases: tuple[type, ...]) -> Iterator[Any]:
@@ -175,17 +176,3 @@ def _move_generator(env: object, state: dict[str, Any]) -> None:
         generator = np.random.Generator(made())
         setattr(env, name, generator)
     generator.bit_generator.state = state
-
-
-def _told(value: Any) -> Any:
-    """The state of a bit generator with numbers as text: some have 128 bits."""
-    if isinstance(value, dict):
-        return {name: _told(part) for name, part in value.items()}
-    return str(value) if isinstance(value, int) else value
-
-
-def _numbers(value: Any) -> Any:
-    """What `_told` told."""
-    if isinstance(value, dict):
-        return {name: part if name == "bit_generator" else _numbers(part) for name, part in value.items()}
-    return int(value) if isinstance(value, str) else value

@@ -38,7 +38,8 @@ class ForkServer:
     def __init__(self) -> None:
         self._channel, other = channel_pair()
         self._lock = threading.RLock()
-        self._answers: list[dict[str, Any]] = []
+        self._asked = 0
+        self._answers: dict[int, dict[str, Any]] = {}
         self._imported: set[str] = set()
         self.pid_of_main = os.getpid()
         self.deaths: dict[int, int] = {}
@@ -88,6 +89,7 @@ class ForkServer:
         """Fork a worker that serves a socket and writes its last words to `log`; its pid.
 
         Raises:
+            OSError: there can be no more processes.
             ServerDied: the server ended meanwhile, or does not answer.
         """
         output = os.open(os.devnull, os.O_WRONLY) if _stderr() == subprocess.DEVNULL else os.dup(_stderr())
@@ -97,11 +99,18 @@ class ForkServer:
             os.close(output)
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int]) -> dict[str, Any]:
+        """The answer to a request; that to one whose asker was interrupted has another number, and is left.
+
+        Raises:
+            OSError: the server says that it cannot.
+            ServerDied: it ended meanwhile, or does not answer.
+        """
         with self._lock:
+            self._asked = number = self._asked + 1
             until = monotonic() + STARTUP_SECONDS
             try:
-                self._channel.send(request, fds=fds, timeout=STARTUP_SECONDS)
-                while not self._answers:
+                self._channel.send({"number": number, **request}, fds=fds, timeout=STARTUP_SECONDS)
+                while number not in self._answers:
                     if self._channel.closed or monotonic() > until:
                         raise ConnectionError
                     readable([self._channel], until - monotonic())
@@ -109,7 +118,10 @@ class ForkServer:
             except OSError:
                 self.kill()
                 raise ServerDied from None
-            return self._answers.pop()
+            answer = self._answers.pop(number)
+        if "error" in answer:
+            raise OSError(answer["error"])
+        return answer
 
     def pump(self) -> None:
         """Take in what the server has to say."""
@@ -120,7 +132,7 @@ class ForkServer:
                 if "died" in content:
                     self.deaths[content["died"]] = content["code"]
                 else:
-                    self._answers.append(content)
+                    self._answers[content["answers"]] = content
 
     def signal(self, pid: int, signum: int) -> None:
         """Send a signal to a worker if it lives; SIGKILL also to the processes that it started."""
@@ -150,6 +162,16 @@ _starting = threading.Lock()
 _unprepared: set[str] = set()
 
 
+def _begin_anew() -> None:
+    """In a process that was forked: the servers are the parent's, and who held the lock there is not here."""
+    global _starting  # noqa: PLW0603  a lock that is held cannot be let go
+    _starting = threading.Lock()
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
 def fork_server(module: str) -> ForkServer:
     """The server that forks workers which need `module`: the running one, or a new one.
 
@@ -173,12 +195,11 @@ def fork_server(module: str) -> ForkServer:
 
 def _running() -> ForkServer:
     for server in reversed(_servers):
-        if server.pid_of_main == os.getpid():
-            server.pump()
-            if server.alive:
-                return server
-            server.close()
-            _servers.remove(server)
+        server.pump()
+        if server.alive:
+            return server
+        server.close()
+        _servers.remove(server)
     server = _started()
     _servers.append(server)
     return server
@@ -192,7 +213,8 @@ def _started() -> ForkServer:
 
 def search_path() -> list[str]:
     """Where this process finds modules, for another that shall find the same."""
-    return [entry or _cwd() for entry in sys.path]
+    entries: list[object] = [*sys.path]  # what is no text, import passes over too
+    return [entry or _cwd() for entry in entries if isinstance(entry, str)]
 
 
 def _environ() -> dict[str, str]:

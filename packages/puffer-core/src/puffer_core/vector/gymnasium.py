@@ -18,7 +18,9 @@ from gymnasium.spaces import Tuple
 
 from puffer_core.errors import EnvError, UnsupportedError, UsageError, did_you_mean
 from puffer_core.guests import working_directory_kept
+from puffer_core.quoting import error_text
 from puffer_core.specs import EnvSpec
+from puffer_core.vector.checks import FAULTS
 from puffer_core.vector.families import family_of, unregistered
 from puffer_core.vector.gymnasium_options import given, leave_out
 from puffer_core.vector.making import check_options, install_hint, refuse_unexpected
@@ -183,7 +185,10 @@ def _check_render_mode(gymnasium_id: str, creator: Any, options: dict[str, Any])
 
 def _importable(module: str) -> bool:
     """Whether a module is installed, as far as that can be told without importing anything."""
-    return bool(module) and module.isidentifier() and importlib.util.find_spec(module) is not None
+    try:
+        return module.isidentifier() and importlib.util.find_spec(module) is not None
+    except ValueError:  # `__main__`, and what else has no spec
+        return False
 
 
 def _registered(name: str, *, explicit: bool) -> RegisteredEnv | None:
@@ -195,10 +200,9 @@ def _registered(name: str, *, explicit: bool) -> RegisteredEnv | None:
     try:
         with redirect_stdout(sys.stderr), working_directory_kept():
             importlib.import_module(module)
-    except Exception as error:
+    except FAULTS as error:
         raise EnvError(
-            f"{name}: the module {module}, which should register {own}, cannot be imported: "
-            f"{type(error).__name__}: {error}",
+            f"{name}: the module {module}, which should register {own}, cannot be imported: {error_text(error)}",
             remedy=install_hint(error),
         ) from error
     return registry.get(own)

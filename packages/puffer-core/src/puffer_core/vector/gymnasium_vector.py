@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeAlias
 
 import gymnasium
@@ -14,7 +14,6 @@ from jaxtyping import Shaped, UInt8
 from puffer_core.contracts.checkpointable import State
 from puffer_core.contracts.env import EnvBuffers, Infos, VectorEnvSpec
 from puffer_core.errors import EnvError, PufferError, ShapeError, UsageError
-from puffer_core.quoting import value_text
 from puffer_core.vector import checks
 from puffer_core.vector.autoreset import Batch, Restart, restart_of, time_limit
 from puffer_core.vector.batch_rows import BatchWriter, batched, sparse
@@ -22,7 +21,7 @@ from puffer_core.vector.checks import FAULTS
 from puffer_core.vector.columns import RowError
 from puffer_core.vector.making import layout_of
 from puffer_core.vector.masks import KEY, shown
-from puffer_core.vector.serial import environment_seed
+from puffer_core.vector.seeding import environment_seed
 from puffer_core.vector.slots import Slot, slots_of
 
 Said: TypeAlias = list[tuple[int, Mapping[str, Any]]]
@@ -78,7 +77,8 @@ class GymnasiumVectorEnv:
             self._restart = self._check()
             self.spec = self._describe()
         except BaseException:
-            self.close()
+            with suppress(PufferError):  # it must not hide what went wrong first
+                self.close()
             raise
         self._write = BatchWriter(self._shown, self.spec.observation, self.spec.action, num_envs)
 
@@ -108,26 +108,13 @@ class GymnasiumVectorEnv:
         )
 
     def bind(self, buffers: EnvBuffers) -> None:
-        """Take the slots to write into; they stay the caller's.
-
-        Raises:
-            ShapeError: they have not this env's rows.
-        """
+        """As `VectorEnv.bind`."""
         checks.check_rows(self._id, self._num_envs, buffers)
         buffers.active[...] = True
         self._slots = slots_of(buffers, self.spec.observation)
 
     def reset(self, seed: int, first: int = 0) -> None:
-        """Start every environment anew and write slot 0.
-
-        Args:
-            seed: row `i` of a Sync- or AsyncVectorEnv gets `environment_seed(seed, first + i)`; others get that of
-                `first` for the batch.
-            first: the number of environment 0 in the batch that this one is a part of.
-
-        Raises:
-            EnvError: the env raised, or an observation does not fit its space.
-        """
+        """As `VectorEnv.reset`. Row `i` of a Sync- or AsyncVectorEnv has a seed of its own, others that of `first`."""
         slot = self._slot(0)
         slot.terminated[...] = slot.truncated[...] = self._over[...] = False
         slot.active[...] = True
@@ -142,16 +129,7 @@ class GymnasiumVectorEnv:
             self._write.masks(slot.action_mask, observation, infos)
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
-        """`send`, then `recv`.
-
-        Args:
-            action: one action a row, in the action space's own numbering.
-            slot: the slot to write, in 1..slots-1.
-
-        Raises:
-            EnvError: the env raised, or what it returned does not fit its spaces.
-            ShapeError: `action` has not one action a row, or floats for choices; or no such slot is bound.
-        """
+        """As `VectorEnv.step`."""
         self.send(action, slot)
         return self.recv()
 
@@ -167,12 +145,7 @@ class GymnasiumVectorEnv:
             self._fail("step", error)
 
     def recv(self) -> Infos:
-        """Wait for the step that `send` started, and write its slot.
-
-        Raises:
-            UsageError: nothing was sent.
-            EnvError: as `step`.
-        """
+        """Wait for the step that `send` started, and write its slot."""
         (slot, outcome), self._pending = checks.sent(self._id, self._pending), None
         env = self._open
         try:
@@ -183,9 +156,8 @@ class GymnasiumVectorEnv:
             self._fail("step", error)
 
     def _write_outcome(self, slot: Slot, outcome: Any) -> Said:
-        if not isinstance(outcome, tuple) or len(outcome) != 5:
-            got = f"{len(outcome)} values" if isinstance(outcome, tuple) else value_text(outcome)
-            raise ShapeError(f"step gave {got}, expected observation, reward, terminated, truncated, info")
+        if complaint := checks.complaint_of_step(outcome):
+            raise ShapeError(complaint)
         observation, reward, terminated, truncated, infos = outcome
         self._write.observations(slot.leaves, observation)
         self._write.rewards(slot.reward, reward)
@@ -244,11 +216,7 @@ class GymnasiumVectorEnv:
         return said
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """A picture of environment 0, if it was made with `render_mode="rgb_array"`.
-
-        Raises:
-            UnsupportedError: it was not.
-        """
+        """A picture of environment 0, if it was made with `render_mode="rgb_array"`."""
         pictures: Any = None
         with self._faults("render"):
             pictures = self._open.render() if self._open.render_mode == "rgb_array" else None
@@ -264,11 +232,7 @@ class GymnasiumVectorEnv:
         raise checks.no_snapshot(self.spec)
 
     def close(self) -> None:
-        """Close the env. Safe to call twice, and after it failed.
-
-        Raises:
-            EnvError: its `close` raised.
-        """
+        """Close the env. Safe to call twice, and after it failed."""
         env, self._env = self._env, None
         self._slots = []
         if isinstance(env, gymnasium.vector.VectorEnv):
@@ -288,10 +252,11 @@ class GymnasiumVectorEnv:
         return self._slots[slot]
 
     def _begun(self, arguments: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        begun: tuple[Any, Mapping[str, Any]]
         with self._faults("reset"):
-            begun: Any = self._open.reset(**arguments)
-            if not isinstance(begun, tuple) or len(begun) != 2 or not isinstance(begun[1], Mapping):
-                raise ShapeError(f"reset gave {value_text(begun)}, expected (observation, infos) with a dict as infos")
+            begun = self._open.reset(**arguments)
+            if complaint := checks.complaint_of_reset(begun):
+                raise ShapeError(complaint)
         return begun
 
     @contextmanager

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
+from gymnasium.error import DependencyNotInstalled
 
 from puffer_core.errors import EnvError, PufferError, UnsupportedError, UsageError, did_you_mean
 from puffer_core.guests import working_directory_kept
@@ -19,6 +20,7 @@ from puffer_core.vector.checks import FAULTS
 
 _PIP = re.compile(r"pip install [^`'\n]+[^`'\n.,;: ]")
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+_ANYTHING = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)
 _OPTION_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -45,13 +47,10 @@ def check_options(
         puffer_core.errors.UsageError: pole has no option 'gravitty'
         Did you mean gravity?
     """
-    try:
-        parameters = list(inspect.signature(target).parameters.values())[skip:]
-    except (TypeError, ValueError):  # compiled code without a signature
-        return
+    parameters = _parameters(target)
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return
-    known = [*(parameter.name for parameter in parameters if parameter.kind in _OPTION_KINDS), *also]
+    known = [*(parameter.name for parameter in parameters[skip:] if parameter.kind in _OPTION_KINDS), *also]
     for option in options:
         if option not in known:
             remedy = did_you_mean(option, known) if known else "It has none."
@@ -87,11 +86,14 @@ def option_names(target: Any) -> list[str]:
         >>> option_names(lambda num_envs, *, speed=1.0: None)
         ['num_envs', 'speed']
     """
+    return [each.name for each in _parameters(target) if each.kind in _OPTION_KINDS and each.name != "self"]
+
+
+def _parameters(target: Any) -> list[inspect.Parameter]:
     try:
-        parameters = list(inspect.signature(target).parameters.values())
-    except (TypeError, ValueError):
-        return []
-    return [each.name for each in parameters if each.kind in _OPTION_KINDS and each.name != "self"]
+        return list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):  # compiled code without a signature: it may take anything
+        return [_ANYTHING]
 
 
 @contextmanager
@@ -146,13 +148,7 @@ def install_hint(error: BaseException) -> str:
         >>> install_hint(ModuleNotFoundError("No module named 'ale_py'", name="ale_py"))
         'Install it: pip install ale-py'
     """
-    commands = _PIP.findall(str(error)) if isinstance(error, ImportError) or _is_missing_dependency(error) else []
+    commands = _PIP.findall(str(error)) if isinstance(error, ImportError | DependencyNotInstalled) else []
     if not commands and isinstance(error, ModuleNotFoundError) and error.name:
         commands = [f"pip install {error.name.partition('.')[0].replace('_', '-')}"]
     return f"Install it: {' and '.join(commands)}" if commands else ""
-
-
-def _is_missing_dependency(error: BaseException) -> bool:
-    from gymnasium.error import DependencyNotInstalled
-
-    return isinstance(error, DependencyNotInstalled)

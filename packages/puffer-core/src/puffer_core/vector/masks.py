@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from puffer_core.spaces.layout import Layout
 from puffer_core.spaces.nesting import Opening, walk
-from puffer_core.vector.columns import RowError
+from puffer_core.vector.columns import RowError, joined
 
 KEY = "action_mask"
 
@@ -122,13 +122,8 @@ class MaskWriter:
         first = masks[0]
         if first.__class__ is not np.ndarray or first.dtype.kind not in "biu":
             return None
-        form = (first.dtype, (self._size,))
-        if [(mask.dtype, mask.shape) for mask in masks if mask.__class__ is np.ndarray].count(form) != len(masks):
-            return None
-        try:
-            return np.frombuffer(b"".join(masks), first.dtype).reshape(len(masks), self._size)
-        except BufferError:  # not contiguous
-            return None
+        together = joined(masks, (first.dtype, (self._size,)))
+        return None if not together else np.frombuffer(together, first.dtype).reshape(len(masks), self._size)
 
     def _flat(self, row: int, mask: Any, where: str) -> np.ndarray[Any, Any]:
         if mask is None:

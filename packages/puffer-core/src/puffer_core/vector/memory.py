@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,11 +37,10 @@ class _Mapping(mmap.mmap):
 
 def anonymous_file() -> int:
     """The descriptor of an empty file without a name; it is closed in programs that this process starts."""
-    if hasattr(os, "memfd_create"):
+    with suppress(AttributeError, OSError):  # not every system has it, and not every sandbox allows it
         return os.memfd_create("puffer")
-    fd, path = tempfile.mkstemp()
-    os.unlink(path)  # noqa: PTH108  a Path would be made for one call
-    return fd
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def shared_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | type) -> np.ndarray[Any, Any]:
@@ -77,11 +77,7 @@ def locate(array: np.ndarray[Any, Any]) -> Region | None:
         root = root.base
     if not isinstance(root.base, _Mapping):
         return None
-    return Region(root.base.fd, len(root.base), _address(array) - _address(root))
-
-
-def _address(array: np.ndarray[Any, Any]) -> int:
-    return int(array.__array_interface__["data"][0])
+    return Region(root.base.fd, len(root.base), array.ctypes.data - root.ctypes.data)
 
 
 def describe(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[list[int], dict[str, Any]]:

@@ -28,5 +28,5 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item, depth + 1) for item in value]
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "?biufU":
-        return value.tolist()
+        return (value.astype(np.float64) if value.dtype.char == "g" else value).tolist()
     return value_text(value)

@@ -6,10 +6,12 @@ mode. A worker that dies or hangs is replaced: its rows lose one transition and 
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -19,14 +21,18 @@ from puffer_core.contracts.env import EnvBuffers, Infos, RenderingEnv, VectorEnv
 from puffer_core.errors import CheckpointError, PufferError, UnsupportedError, UsageError
 from puffer_core.quoting import error_text
 from puffer_core.vector import checks
+from puffer_core.vector.checks import FAULTS
 from puffer_core.vector.crew import Crew
-from puffer_core.vector.memory import locate, shared_zeros
+from puffer_core.vector.memory import shared_zeros
+from puffer_core.vector.mirror import Mirror, is_shared
 from puffer_core.vector.parting import divided_state, joined_state, seed_of, seeded
 from puffer_core.vector.recipe import Recipe
 from puffer_core.vector.restarts import Losses
-from puffer_core.vector.shares import Share, cores, shares_of
+from puffer_core.vector.shares import cores, shares_of
 from puffer_core.vector.spec_json import spec_from_json, spec_to_json
 from puffer_core.vector.waiting import CROWDED_SPIN_SECONDS, SPIN_SECONDS
+
+Value = TypeVar("Value")
 
 
 class ProcessVectorEnv:
@@ -86,33 +92,26 @@ class ProcessVectorEnv:
         self._losses = Losses()
         self._reported = (0, 0)
         self._buffers: EnvBuffers | None = None
-        self._mirror: EnvBuffers | None = None
-        self._copies: list[tuple[Any, Any]] = []
+        self._mirror: Mirror | None = None
+        self._under_way = False
         self._sent: int | None = None
         self._slot = 0
         self._seed = (0, 0)
         try:
             form = self._crew.start(lambda: self._make_own(recipe, target, num_envs))
-            self._check_own()
+            self.spec = spec_from_json(form, num_envs)
+            self._action = shared_zeros((self.spec.rows, *self.spec.action.shape), self.spec.action.dtype)
         except BaseException:
             with suppress(PufferError):  # it must not hide what went wrong first
                 self.close()
             raise
-        self.spec = spec_from_json(form, num_envs)
-        self._crew.assign(len(self.spec.agents))
-        if self._own is not None:
-            self._own = Share(0, self._own.count, len(self.spec.agents))
-        action = self.spec.action
-        self._action = shared_zeros((self.spec.rows, *action.shape), action.dtype)
-        self._own_action = self._action[self._own.rows] if self._own is not None else self._action[:0]
+        self._own = self._own and replace(self._own, agents=len(self.spec.agents))
+        self._own_action = self._action[self._own.rows if self._own else slice(0)]
 
     def _make_own(self, recipe: Recipe, target: Callable[..., Any] | None, num_envs: int) -> None:
         if self._own is not None and target is not None:
             self._main = recipe.make(target, self._own.count, total=num_envs)
-
-    def _check_own(self) -> None:
-        if self._main is not None:
-            self._crew.agree(spec_to_json(self._main.spec), "environments of the main process")
+            self._crew.agree(spec_to_json(self._main.spec), str(self._own))
 
     @property
     def pids(self) -> list[int]:
@@ -124,113 +123,92 @@ class ProcessVectorEnv:
         return {member.process.pid: member.process.stack() for member in tuple(self._crew.members)}
 
     def bind(self, buffers: EnvBuffers) -> None:
-        """Take the slots to write into; they stay the caller's.
-
-        Raises:
-            ShapeError: they have not this env's rows.
-        """
-        self._check_open()
+        """As `VectorEnv.bind`."""
+        if not self._end.alive:
+            raise UsageError(f"{self._id}: used after close")
         checks.check_rows(self._id, self.spec.rows, buffers)
-        shared = all(locate(array) is not None for array in buffers.arrays().values())
-        self._mirror = None if shared else EnvBuffers.allocate(self.spec, 2, shared_zeros)
+        first = self._crew.members[0].share
+        self._mirror = None if is_shared(buffers) else Mirror(self.spec, buffers, first)
         self._losses.forget()
-        self._crew.bind(self._mirror or buffers, self._action)
+        self._crew.bind(self._mirror.slots if self._mirror else buffers, self._action)
         if self._main is not None and self._own is not None:
             self._main.bind(buffers.part(self._own.rows, self._own.envs))
-        self._copies = [] if self._mirror is None else self._copied(self._mirror, buffers)
         self._buffers = buffers
 
-    def _copied(self, mirror: EnvBuffers, buffers: EnvBuffers) -> list[tuple[Any, Any]]:
-        """Where the workers write and where it belongs."""
-        share = Share(self._crew.members[0].share.first, 0, len(self.spec.agents))
-        rows, envs = slice(share.rows.start, None), slice(share.envs.start, None)
-        here, there = mirror.part(rows, envs).arrays(), buffers.part(rows, envs).arrays()
-        return [(here[name], there[name]) for name in here]
+    def _place(self, slot: int) -> int:
+        """Where workers write what belongs into `slot`."""
+        return self._mirror.place(slot) if self._mirror else slot
+
+    def _settle(self, slot: int) -> None:
+        """What workers wrote becomes `slot`; rows of those that were replaced have lost the transition to it."""
+        buffers = self._bound()
+        if self._mirror:
+            self._mirror.copy(slot)
+        for member in self._crew.lost:
+            self._losses.mark(buffers, slot, member.share.rows)
+        self._crew.lost.clear()
 
     def reset(self, seed: int, first: int = 0) -> None:
-        """Start every environment anew and write slot 0; environment `i` is seeded from `(seed, first + i)`.
-
-        Raises:
-            EnvError: an env raised, or its worker died again and again.
-        """
+        """As `VectorEnv.reset`."""
         buffers = self._bound()
-        self._sent, self._slot, self._seed = None, 0, (seed, first)
+        self._under_way, self._sent, self._slot, self._seed = False, None, 0, (seed, first)
         self._losses.unmark(buffers, 0)
         self._crew.reset(seed, first, self._reset_own)
-        self._copy(0, 0)
+        self._settle(0)
 
     def _reset_own(self) -> None:
         if self._main is not None:
-            try:
-                self._main.reset(*self._seed)
-            except PufferError:
-                raise
-            except Exception as error:
-                raise self._named("reset", error) from error
+            self._in_own("reset", self._main.reset, *self._seed)
 
-    def _named(self, phase: str, error: Exception) -> PufferError:
-        """What a batch of its own raises in this process, in the words that a worker has for it."""
-        if isinstance(error, PufferError):
-            return error
-        named = checks.env_error(self._id, str(self._own), phase, error_text(error))
-        named.__cause__ = error
-        return named
+    def _in_own(self, phase: str, call: Callable[..., Value], *arguments: Any) -> Value:
+        """What a batch of its own raises in this process gets the words that a worker has for it."""
+        try:
+            return call(*arguments)
+        except PufferError:
+            raise
+        except FAULTS as error:
+            raise checks.env_error(self._id, str(self._own), phase, error_text(error)) from error
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
-        """`send`, then `recv`.
-
-        Raises:
-            EnvError: an env raised, or its worker died again and again.
-            ShapeError: `action` has not one action a row, or floats for choices; or no such slot is bound.
-        """
+        """As `VectorEnv.step`; raises an `EnvError` too where a worker died again and again."""
         self.send(action, slot)
         return self.recv()
 
     def send(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> None:
         """Have the workers start on a step."""
         buffers = self._bound()
-        if self._sent is not None:
+        if self._under_way:
             raise UsageError(f"{self._id}: a step is under way; recv it, or reset")
         checks.check_slot(self._id, slot, buffers.slots, 1)
         checks.check_actions(self._id, action, self.spec.action, self.spec.rows)
         self._action[...] = action
         self._losses.unmark(buffers, slot)
-        self._sent = self._slot = slot
-        self._crew.send(slot if self._mirror is None else 1)
+        self._under_way, self._sent, self._slot = True, slot, slot
+        self._crew.send(self._place(slot))
 
     def recv(self) -> Infos:
         """Step this process's share, wait for the workers, and replace those that died.
 
-        Raises:
-            EnvError: an env raised, or its worker died again and again.
-            UsageError: nothing was sent.
+        Where this is interrupted the step stays half done, and only `reset` goes on from there.
         """
-        buffers, slot = self._bound(), checks.sent(self._id, self._sent)
+        self._bound()
+        slot, self._sent = checks.sent(self._id, self._sent), None
         infos: list[Any] = []
-        failed: PufferError | None = None
+        failed: list[PufferError] = []
         if self._main is not None:
             try:
-                infos += self._main.step(self._own_action, slot)
-            except Exception as error:  # noqa: BLE001  raised below, when the workers are done
-                failed = self._named("step", error)
-        written = slot if self._mirror is None else 1
-        infos += self._crew.recv(written)
-        self._sent = None
-        self._copy(written, slot)
-        self._mark(buffers, slot)
+                infos += self._in_own("step", self._main.step, self._own_action, slot)
+            except PufferError as error:
+                failed.append(error)  # raised below, when the workers are done
+        try:
+            infos += self._crew.recv(self._place(slot))
+        except PufferError as error:
+            failed.append(error)
+        self._under_way = False
+        self._settle(slot)
         if failed:
-            raise failed from failed.__cause__
+            raise failed[0]
         return infos
-
-    def _copy(self, written: int, slot: int) -> None:
-        for here, there in self._copies:
-            there[slot] = here[written]
-
-    def _mark(self, buffers: EnvBuffers, slot: int) -> None:
-        if self._crew.lost:
-            for member in self._crew.lost:
-                self._losses.mark(buffers, slot, member.share.rows)
-            self._crew.lost.clear()
 
     def metrics(self) -> dict[str, float]:
         """Workers that were replaced and transitions that were lost with them since the last call."""
@@ -240,30 +218,29 @@ class ProcessVectorEnv:
         return {"env/restarts": float(restarts), "env/lost_transitions": float(lost)}
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """A picture of environment 0, if it was made for that.
-
-        Raises:
-            UnsupportedError: it was not.
-        """
+        """A picture of environment 0, if it was made for that."""
         self._bound()
         if self._main is None:
-            return self._crew.render(self._slot)
+            return self._in_spite_of_deaths(self._crew.render)
         if not isinstance(self._main, RenderingEnv):
             raise UnsupportedError(f"{self._id} gives no picture")
         return self._main.render()
+
+    def _in_spite_of_deaths(self, asked: Callable[[int], Value]) -> Value:
+        """What the crew gives between two steps; rows of workers that were replaced begin anew in the last slot."""
+        given = asked(self._place(self._slot))
+        if self._crew.lost:
+            self._settle(self._slot)
+        return given
 
     def snapshot(self) -> State:
         """The state of every environment, and what replacements are seeded from.
 
         Where it can be divided (see `VectorEnv.snapshot`), it is as from any other way of stepping these environments.
         Otherwise it belongs to the shares that it was taken from.
-
-        Raises:
-            UnsupportedError: `spec.snapshot` is False.
         """
-        buffers = self._settled("snapshot")
-        states = self._crew.snapshot(self._slot)
-        self._mark(buffers, self._slot)
+        self._check_settled("snapshot")
+        states = self._in_spite_of_deaths(self._crew.snapshot)
         if self._main is not None:
             states.insert(0, self._main.snapshot())
         whole = joined_state(states)
@@ -276,17 +253,10 @@ class ProcessVectorEnv:
         return own + [member.share.count for member in self._crew.members]
 
     def restore(self, state: State) -> None:
-        """Go back to a `snapshot`.
-
-        Raises:
-            CheckpointError: it is of other environments, or of other shares where it cannot be divided.
-            UnsupportedError: `spec.snapshot` is False.
-        """
-        self._settled("restore")
-        if not self.spec.snapshot:
-            raise checks.no_snapshot(self.spec)
+        """As `VectorEnv.restore`; whoever goes on from it has the last observations in the last slot."""
+        buffers = self._check_settled("restore")
         states = self._shared_out(state)
-        self._seed = seed_of(state)
+        self._slot, self._seed = buffers.slots - 1, seed_of(state)
         if self._main is not None:
             self._main.restore(states.pop(0))
         restarts, members = state.get("restarts", [0]), len(self._crew.members)
@@ -306,13 +276,8 @@ class ProcessVectorEnv:
         return [state["shares"][str(i)] for i in range(len(counts))]
 
     def close(self) -> None:
-        """End the workers and close every env, within two seconds. Safe to call twice, and in any state.
-
-        Raises:
-            EnvError: an env's `close` raised.
-        """
+        """End the workers and close every env, within two seconds. Safe to call twice, and in any state."""
         self._buffers, self._mirror, self._sent = None, None, None
-        self._copies = []
         self._action = self._own_action = np.zeros(0)
         failed = None
         if self._end.detach():
@@ -323,26 +288,21 @@ class ProcessVectorEnv:
         if failed:
             raise failed
 
-    def _check_open(self) -> None:
-        if not self._end.alive:
-            raise UsageError(f"{self._id}: used after close")
-
     def _bound(self) -> EnvBuffers:
         if self._buffers is None:
             raise checks.unbound(self._id)
         return self._buffers
 
-    def _settled(self, what: str) -> EnvBuffers:
+    def _check_settled(self, what: str) -> EnvBuffers:
         buffers = self._bound()
-        if self._sent is not None:
-            raise UsageError(f"{self._id}: {what} while a step is under way; recv it first")
+        checks.check_snapshot(self.spec)
+        if self._under_way:
+            raise UsageError(f"{self._id}: {what} while a step is under way; recv it first, or reset")
         return buffers
 
 
 def _check_importable(recipe: Recipe) -> None:
     """Refuse what workers cannot be told."""
-    import json
-
     if recipe.target.startswith("__main__:"):
         raise UsageError(
             f"{recipe.name}: workers cannot import {recipe.target}, which is in the program that is running",

@@ -44,13 +44,14 @@ def random_actions(
 def _choices(
     leaf: Leaf, rng: np.random.Generator, rows: int, valid: np.ndarray[Any, Any] | None
 ) -> np.ndarray[Any, Any]:
-    """For each element, the valid choice with the highest of as many random keys."""
-    keys = rng.random((rows, sum(leaf.sizes)))
-    if valid is not None:
-        keys[~valid] = -1.0
-    elements = np.split(keys, np.cumsum(leaf.sizes)[:-1], axis=1)
-    chosen = np.stack([element.argmax(axis=1) for element in elements], axis=1) + np.array(leaf.start, np.int64)
-    return chosen.reshape(rows, *leaf.shape).astype(leaf.dtype)
+    """One of each element's choices; where only some are valid, that with the highest of as many random keys."""
+    if valid is None:
+        chosen = rng.integers(0, np.array(leaf.sizes, np.int64), (rows, len(leaf.sizes)))
+    else:
+        keys = np.where(valid, rng.random(valid.shape), -1.0)
+        elements = np.split(keys, np.cumsum(leaf.sizes)[:-1], axis=1)
+        chosen = np.stack([element.argmax(axis=1) for element in elements], axis=1)
+    return (chosen + np.array(leaf.start, np.int64)).reshape(rows, *leaf.shape).astype(leaf.dtype)
 
 
 def _numbers(leaf: Leaf, rng: np.random.Generator, rows: int) -> np.ndarray[Any, Any]:

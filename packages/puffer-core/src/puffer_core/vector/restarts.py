@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-import numpy as np
 
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import EnvError
-from puffer_core.vector.serial import environment_seed
+from puffer_core.vector.seeding import environment_seed, restart_seed
 from puffer_core.vector.shares import Share
 from puffer_core.vector.worker_process import WorkerDied, WorkerProcess, WorkerTrace
 
 _IN_A_ROW = 3
-_RESTART = 0x72657374
-
-
-def restart_seed(seed: int, restarts: int) -> int:
-    """The seed of environments that start anew after a worker's restart number `restarts`; `seed` itself for 0.
-
-    Example:
-        >>> restart_seed(3, 0), restart_seed(3, 1) == restart_seed(3, 1) != restart_seed(3, 2)
-        (3, True)
-    """
-    if not restarts:
-        return seed
-    return int(np.random.SeedSequence((seed, _RESTART, restarts)).generate_state(1, np.uint64)[0] >> 1)
 
 
 @dataclass
@@ -54,20 +41,19 @@ class Restarts:
         self._limit = limit
         self.count = 0
 
-    def admit(self, member: Member, died: WorkerDied, phase: str, seeded: tuple[int, int] | None) -> None:
+    def admit(self, member: Member, died: WorkerDied, seeded: tuple[int, int] | None) -> None:
         """Count a death and say it on stderr.
 
         Args:
             member: whose process it was.
             died: how.
-            phase: what it was doing.
             seeded: seed and number of the batch's environment 0; None before a reset.
 
         Raises:
             EnvError: it was the third of this worker in a row, or one more than the limit.
         """
         member.failures += 1
-        what = f"{self._id}: worker {member.number} ({member.share}) {died.how} in {_where(member, phase, seeded)}"
+        what = f"{self._id}: worker {member.number} ({member.share}) {died.how} in {_where(member, seeded)}"
         if member.failures >= _IN_A_ROW:
             raise EnvError(
                 f"{what}, the third time in a row without a completed step",
@@ -84,9 +70,9 @@ class Restarts:
         print(f"warning: {what}; it is replaced, with new episodes{trace}", file=sys.stderr)  # noqa: T201
 
 
-def _where(member: Member, phase: str, seeded: tuple[int, int] | None) -> str:
+def _where(member: Member, seeded: tuple[int, int] | None) -> str:
     """The phase, and the environment with its seed where the worker left word of it."""
-    place, resetting = member.process.place()
+    phase, (place, resetting) = member.process.doing, member.process.place()
     if place is None or seeded is None:
         return phase
     seed, first = seeded
@@ -110,6 +96,8 @@ class Losses:
 
     def mark(self, buffers: EnvBuffers, slot: int, rows: slice) -> None:
         """The transition to `slot` of these rows does not count."""
+        if slot == 0:
+            return  # no transition leads there
         active = buffers.active[slot - 1, rows]
         self.count += int(active.sum())
         active[...] = False
@@ -123,3 +111,22 @@ class Losses:
     def forget(self) -> None:
         """There are other buffers now."""
         self._marked.clear()
+
+
+@contextmanager
+def first_slot_moved(part: EnvBuffers, slot: int) -> Iterator[None]:
+    """What is written into slot 0 meanwhile ends in `slot`; every other slot is then as it was."""
+    arrays = part.arrays()
+    before = {name: array[0].copy() for name, array in arrays.items()}
+    active = part.active.copy()  # `bind` may set all of it
+    try:
+        yield
+        written = {name: array[0].copy() for name, array in arrays.items()}
+    except BaseException:
+        slot, written = 0, before
+        raise
+    finally:
+        part.active[...] = active
+        for name, array in arrays.items():
+            array[0] = before[name]
+            array[slot] = written[name]

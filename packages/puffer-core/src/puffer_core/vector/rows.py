@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from puffer_core.quoting import value_text
 from puffer_core.spaces.layout import Layout
 from puffer_core.spaces.nesting import NestingError
 from puffer_core.vector.columns import ColumnWriter, RowError, misfit
 from puffer_core.vector.masks import KEY, MaskWriter, Shown
 from puffer_core.vector.slots import Slot
+
+_REAL = (int, float, np.integer, np.floating, np.bool_, np.ndarray)
 
 
 class RowWriter:
@@ -49,7 +52,7 @@ class RowWriter:
             slot.reward[:] = rewards
             if not math.isnan(sum(rewards)):
                 return
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
         self._find_bad_reward(slot, rewards)
 
@@ -79,8 +82,15 @@ class RowWriter:
 
     def _find_bad_reward(self, slot: Slot, values: Sequence[Any]) -> None:
         for i, value in enumerate(values):
-            if not isinstance(value, int | float | np.number | np.bool_ | np.ndarray) or np.shape(value) != ():
-                raise RowError(i, f"the reward is {value!r}, expected a number")
-            slot.reward[i] = value
+            if not isinstance(value, _REAL) or np.shape(value) != () or not _fits(slot.reward[i, ...], value):
+                raise RowError(i, f"the reward is {value_text(value)}, expected a number")
             if np.isnan(value):
                 raise RowError(i, "the reward is NaN, expected a number")
+
+
+def _fits(place: np.ndarray[Any, Any], value: Any) -> bool:
+    try:
+        place[...] = value
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
@@ -21,6 +22,7 @@ from puffer_core.vector.making import layout_of
 from puffer_core.vector.masks import KEY, shown
 from puffer_core.vector.parting import environments_of, seed_of, seeded
 from puffer_core.vector.rows import RowWriter
+from puffer_core.vector.seeding import environment_seed
 from puffer_core.vector.slots import Slot, slots_of
 
 Env: TypeAlias = "gymnasium.Env[Any, Any]"
@@ -29,19 +31,6 @@ _Outcomes: TypeAlias = tuple[list[Any], list[Any], list[Any], list[tuple[int, An
 """Observations, rewards and infos, one an env; and of the episodes that ended row, terminated and truncated."""
 
 _WELL_FORMED: tuple[Any, ...] = (None, 0.0, False, False, {})
-
-
-def environment_seed(seed: int, index: int) -> int:
-    """The seed of environment `index` in a run seeded with `seed`, in 0..2**31-1.
-
-    It depends on nothing else, so a row plays the same episodes whatever the number of envs and wherever they are
-    stepped. 31 bits, because many simulators keep their seed in a C int.
-
-    Example:
-        >>> environment_seed(0, 1) == environment_seed(0, 1) != environment_seed(0, 2)
-        True
-    """
-    return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint32)[0] >> 1)
 
 
 class SerialVectorEnv:
@@ -98,7 +87,8 @@ class SerialVectorEnv:
                 self._check_spaces(i)
             self.spec = self._describe()
         except BaseException:
-            self.close()
+            with suppress(PufferError):  # it must not hide what went wrong first
+                self.close()
             raise
         self._steps = [env.step for env in self._envs]
         self._action_shape = (num_envs, *self.spec.action.shape)
@@ -145,21 +135,13 @@ class SerialVectorEnv:
         self._steps = [partial(_noted, note, i, env.step) for i, env in enumerate(self._envs)]
 
     def bind(self, buffers: EnvBuffers) -> None:
-        """Take the slots to write into; they stay the caller's.
-
-        Raises:
-            ShapeError: they have not this env's rows.
-        """
+        """As `VectorEnv.bind`."""
         checks.check_rows(self._id, self._num_envs, buffers)
         buffers.active[...] = True
         self._slots = slots_of(buffers, self.spec.observation)
 
     def reset(self, seed: int, first: int = 0) -> None:
-        """Start every environment anew and write slot 0; environment `i` gets `environment_seed(seed, first + i)`.
-
-        Raises:
-            EnvError: an env raised, or its observation does not fit its space.
-        """
+        """As `VectorEnv.reset`; environment `i` gets `environment_seed(seed, first + i)`."""
         slot = self._slot(0)
         slot.terminated[...] = slot.truncated[...] = False
         self._infos = None
@@ -173,16 +155,7 @@ class SerialVectorEnv:
             self._fail(error.row, "reset", error)
 
     def step(self, action: Shaped[np.ndarray, "rows *action"], slot: int) -> Infos:
-        """`send`, then `recv`.
-
-        Args:
-            action: one action a row, in the action space's own numbering.
-            slot: the slot to write, in 1..slots-1.
-
-        Raises:
-            EnvError: an env raised, or what it returned does not fit its space; names the env, its seed and the cause.
-            ShapeError: `action` has not one action a row, or floats for choices; or no such slot is bound.
-        """
+        """As `VectorEnv.step`."""
         self.send(action, slot)
         return self.recv()
 
@@ -229,11 +202,7 @@ class SerialVectorEnv:
         return said
 
     def recv(self) -> Infos:
-        """The infos of the step that `send` made.
-
-        Raises:
-            UsageError: nothing was sent.
-        """
+        """The infos of the step that `send` made."""
         infos, self._infos = self._infos, None
         return checks.sent(self._id, infos)
 
@@ -244,22 +213,12 @@ class SerialVectorEnv:
         return float(said or 30.0)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """A picture of environment 0, if it was made with `render_mode="rgb_array"`.
-
-        Raises:
-            UnsupportedError: it was not.
-        """
+        """A picture of environment 0, if it was made with `render_mode="rgb_array"`."""
         return checks.picture_of(self._id, self._guarded(0, "render", self._envs[0].render))
 
     def snapshot(self) -> State:
-        """The state of every env, `{"environments": {number: state}}`.
-
-        Raises:
-            EnvError: an env's `get_state` raised.
-            UnsupportedError: `spec.snapshot` is False.
-        """
-        if not self.spec.snapshot:
-            raise checks.no_snapshot(self.spec)
+        """As `VectorEnv.snapshot`: `{"environments": {number: state}}`."""
+        checks.check_snapshot(self.spec)
         states = {
             str(i): {"seed": self._seeds[i], **self._guarded(i, "get_state", state.get)}
             for i, state in enumerate(self._states)
@@ -267,15 +226,8 @@ class SerialVectorEnv:
         return {"environments": states, **seeded(self._seed, self._first)}
 
     def restore(self, state: State) -> None:
-        """Go back to a `snapshot`. Every env is reset before it is given its state.
-
-        Raises:
-            CheckpointError: it is of other envs, or one of them does not take it.
-            EnvError: the reset of one raised.
-            UnsupportedError: `spec.snapshot` is False.
-        """
-        if not self.spec.snapshot:
-            raise checks.no_snapshot(self.spec)
+        """As `VectorEnv.restore`. Every env is reset before it is given its state."""
+        checks.check_snapshot(self.spec)
         states = environments_of(self._id, state, self._num_envs)
         self._infos = None
         self._seed, self._first = seed_of(state)
@@ -288,11 +240,7 @@ class SerialVectorEnv:
                 raise CheckpointError(f"{self._id}: environment {self._first + i}: {error.message}") from error
 
     def close(self) -> None:
-        """Close every env, also when one of them raises; then raise for the first that did. Safe to call twice.
-
-        Raises:
-            EnvError: an env's `close` raised.
-        """
+        """Close every env, also when one of them raises; then raise for the first that did. Safe to call twice."""
         envs, self._envs = self._envs, []
         self._slots = []
         checks.close_all(partial(self._guarded, i, "close", env.close) for i, env in enumerate(envs))
@@ -311,12 +259,13 @@ class SerialVectorEnv:
     def _begin_episode(self, i: int, seed: int | None) -> tuple[Any, Mapping[str, Any]]:
         if self._note is not None:
             self._note(-1 - i)
+        begun: tuple[Any, Mapping[str, Any]]
         try:
-            begun: Any = self._envs[i].reset(seed=seed)
+            begun = self._envs[i].reset(seed=seed)
         except FAULTS as error:
             self._fail(i, "reset", error)
-        if begun.__class__ is not tuple or len(begun) != 2 or not isinstance(begun[1], dict | Mapping):
-            self._fail(i, "reset", RowError(i, _no_beginning(begun)))
+        if complaint := checks.complaint_of_reset(begun):
+            self._fail(i, "reset", RowError(i, complaint))
         return begun
 
     def _guarded(self, i: int, phase: str, call: Callable[[], Any]) -> Any:
@@ -347,17 +296,10 @@ def _said(infos: Sequence[Any]) -> list[tuple[int, Mapping[str, Any]]]:
     return [(i, info) for i, info in enumerate(infos) if info]
 
 
-def _no_beginning(begun: Any) -> str:
-    got = f"{len(begun)} values" if isinstance(begun, tuple) and len(begun) != 2 else repr(begun)
-    return f"reset gave {got}, expected (observation, info) with a dict as info"
-
-
 def _malformed(outcome: Any) -> str:
     """What is wrong with what `step` gave, in words; empty where nothing is."""
-    expected = "expected observation, reward, terminated, truncated, info"
-    if not isinstance(outcome, tuple) or len(outcome) != 5:
-        got = f"{len(outcome)} values" if isinstance(outcome, tuple) else repr(outcome)
-        return f"step gave {got}, {expected}"
+    if complaint := checks.complaint_of_step(outcome):
+        return complaint
     flags = outcome[2:4]
     if any(np.ndim(flag) for flag in flags):  # arrays of several elements have no truth value
         return f"terminated and truncated are {flags!r}, expected True or False"

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 
 from puffer_core.errors import UsageError
+from puffer_core.plan import VectorConfig
+from puffer_core.specs import EnvSpec
 
 CORES = "PUFFER_CORES"
 """Variable that holds how many cores a process may use of those it could: it is one of several that share them."""
@@ -43,6 +45,16 @@ def shares_of(num_envs: int, parts: int) -> list[Share]:
     """
     counts = [num_envs // parts + (part >= parts - num_envs % parts) for part in range(parts)]
     return [Share(sum(counts[:part]), count) for part, count in enumerate(counts)]
+
+
+def is_isolated(spec: EnvSpec, vector: VectorConfig) -> bool:
+    """Whether the environment is to be kept out of the main process: the user or its description says so."""
+    return vector.isolate or "isolated" in spec.capabilities
+
+
+def main_takes_part(vector: VectorConfig) -> bool:
+    """Whether in process mode the main process steps a share too: it is free to, and something is left for workers."""
+    return not vector.isolate and vector.batches == 1 and vector.num_envs > 1
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""Waiting for another process through shared memory: spin for as long as it pays, then leave it to the caller to block.
+"""Waiting for another process: through shared memory, spinning for as long as it pays, then for its news over a socket.
 
 An answer that comes within 100 microseconds, as those of fast environments do, is seen at once: blocking and being
 woken costs 50 to 100 microseconds, spinning one. Then it is time to block, and not to yield: where others want the
@@ -10,11 +10,17 @@ blocks after spinning, 21 to 45 % when it yields in between.
 from __future__ import annotations
 
 import threading
-from time import perf_counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+
+from puffer_core.vector.channel import Channel, readable
 
 SPIN_SECONDS = 100e-6
 CROWDED_SPIN_SECONDS = 30e-6
 """Where there are more processes than cores: who is waited for may need this one."""
+SLICE_SECONDS = 0.05
+"""To wait for news at a time: for so long at most is a lost wake-up missed."""
 
 
 class Fence:
@@ -54,3 +60,24 @@ def reaches(words: memoryview, index: int, value: int, spin: float = SPIN_SECOND
         if words[index] == value or words[index] == value or words[index] == value or words[index] == value:
             return True
     return False
+
+
+@dataclass
+class Patience:
+    """What is left of the time that workers may take. Counts only while this process really waits: if it was
+    stopped itself, no worker is to blame.
+    """
+
+    seconds: float
+    waited: float = 0.0
+
+    def wait(self, channels: Sequence[Channel]) -> None:
+        """Wait for news, at most a slice."""
+        begin = monotonic()
+        readable(channels, min(SLICE_SECONDS, self.seconds - self.waited))
+        self.waited += min(monotonic() - begin, 2 * SLICE_SECONDS)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is none left."""
+        return self.waited >= self.seconds

@@ -30,7 +30,8 @@ from puffer_core.vector.making import making
 from puffer_core.vector.memory import attach
 from puffer_core.vector.plain import plain
 from puffer_core.vector.recipe import Recipe
-from puffer_core.vector.serial import SerialVectorEnv, environment_seed
+from puffer_core.vector.seeding import environment_seed
+from puffer_core.vector.serial import SerialVectorEnv
 from puffer_core.vector.shares import Share
 from puffer_core.vector.spec_json import spec_to_json
 from puffer_core.vector.waiting import Fence, reaches
@@ -135,7 +136,7 @@ class _Worker:
     def _do(self, message: Message) -> tuple[Any, bytes]:
         content = message.content
         match content["do"]:
-            case "make":
+            case "init":
                 return self._make(content, message.fds), b""
             case "bind":
                 arrays = attach(message.fds, content["arrays"])

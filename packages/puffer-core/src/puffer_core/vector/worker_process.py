@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from time import monotonic, sleep
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from puffer_core import errors
 from puffer_core.contracts.env import Infos
-from puffer_core.errors import EnvError, PufferError
-from puffer_core.vector import control, worker
+from puffer_core.errors import EnvError, PufferError, ResourceError
+from puffer_core.vector import control
 from puffer_core.vector.channel import Channel, Message, channel_pair, readable
 from puffer_core.vector.forkserver import ForkServer, ServerDied, fork_server
-from puffer_core.vector.memory import anonymous_file, describe
-from puffer_core.vector.waiting import Fence, reaches
+from puffer_core.vector.last_words import LastWords
+from puffer_core.vector.memory import describe
+from puffer_core.vector.waiting import SLICE_SECONDS, Fence, Patience, reaches
 
-_SLICE_SECONDS = 0.05
 _DYING_SECONDS = 1.0
-_DUMP_SECONDS = 0.5
-_LONGEST_LOG = 20_000
 
 
 class WorkerDied(Exception):  # noqa: N818  it is caught, and the worker replaced
@@ -48,28 +44,6 @@ class WorkerTrace(Exception):  # noqa: N818  the cause of an error, and its text
     """The traceback of a worker, as text."""
 
 
-@dataclass
-class Patience:
-    """What is left of the time that workers may take. Counts only while this process really waits: if it was
-    stopped itself, no worker is to blame.
-    """
-
-    seconds: float
-    waited: float = 0.0
-
-    def wait(self, channels: Sequence[Channel]) -> None:
-        """Wait for news, at most a slice."""
-        begin = monotonic()
-        seconds = min(_SLICE_SECONDS, self.seconds - self.waited)
-        readable(channels, seconds)
-        self.waited += min(monotonic() - begin, 2 * _SLICE_SECONDS)
-
-    @property
-    def over(self) -> bool:
-        """Whether there is none left."""
-        return self.waited >= self.seconds
-
-
 class WorkerProcess:
     """One worker and its share of the environments, over as many processes as it takes.
 
@@ -87,12 +61,13 @@ class WorkerProcess:
         self._fence = Fence()
         self._number = 0
         self._asked = 0
-        self._log = anonymous_file()
+        self._log = LastWords()
+        self._server: ForkServer
         self._channel: Channel | None = None
-        self._server: ForkServer | None = None
-        self._main = os.getpid()
         self._buried = False
         self._died = WorkerDied("was never started")
+        self.doing = ""
+        """What it was told last: init, bind, reset, step ..."""
         self.pid = 0
 
     # --- life ---
@@ -106,27 +81,25 @@ class WorkerProcess:
         """
         self._words[:] = memoryview(bytes(self._words.nbytes)).cast("Q")
         self._number = 0
-        os.ftruncate(self._log, 0)
-        os.lseek(self._log, 0, os.SEEK_SET)
-        channel, other = channel_pair()
+        self._log.clear()
+        self.doing = "init"
         try:
-            with other:
-                self._server = fork_server(self._module)
-                self.pid = self._server.spawn(other.fileno(), self._log)
+            self._channel, self._buried = self._forked(), False
         except ServerDied:
-            channel.close()
             raise WorkerDied("could not be forked: the fork server died") from None
-        except BaseException:
-            channel.close()
-            raise
-        self._channel, self._buried = channel, False
+        except OSError as error:
+            raise ResourceError(f"a worker cannot be started: {error}") from error
         fds, form = describe({"control": self._row})
-        self.ask("make", fds=fds, control=form, spin=self._spin, **message)
+        self.ask("init", fds=fds, control=form, spin=self._spin, **message)
 
-    @property
-    def alive(self) -> bool:
-        """Whether there is a process, as far as is known."""
-        return self._channel is not None
+    def _forked(self) -> Channel:
+        channel, other = channel_pair()
+        with ExitStack() as unless_forked, other:
+            unless_forked.callback(channel.close)
+            self._server = fork_server(self._module)
+            self.pid = self._server.spawn(other.fileno(), self._log.fd)
+            unless_forked.pop_all()
+        return channel
 
     def place(self) -> tuple[int | None, bool]:
         """The environment of its share that it was last at, None where that is not known, and whether it was reset."""
@@ -136,7 +109,7 @@ class WorkerProcess:
         """End the process and see it dead. Safe to call at any time."""
         if self._channel is None:
             return
-        if self._main == os.getpid() and not self._buried:
+        if not self._buried:
             self._bury()
         self._channel.close()
         self._channel = None
@@ -154,26 +127,22 @@ class WorkerProcess:
     def _bury(self) -> int | None:
         """See the process dead, by force where need be; its exit code, None where it is not known."""
         server = self._server
-        assert server is not None
+        self._buried = True
         for attempt in range(2):
             until = monotonic() + _DYING_SECONDS
             while self.pid not in server.deaths and server.alive and monotonic() < until:
                 if attempt or self._channel is None or not self._channel.closed:
                     server.signal(self.pid, signal.SIGKILL)
-                readable([server.channel], _SLICE_SECONDS)
+                readable([server.channel], SLICE_SECONDS)
                 server.pump()
             if self.pid in server.deaths:
-                self._buried = True
                 return server.deaths.pop(self.pid)
-        self._buried = True
         server.kill()  # it does not answer; its workers die with it
         return None
 
     def free(self) -> None:
         """Close the log. The worker must be dead."""
-        if self._log >= 0:
-            os.close(self._log)
-            self._log = -1
+        self._log.close()
 
     # --- messages ---
 
@@ -183,6 +152,7 @@ class WorkerProcess:
         Raises:
             WorkerDied: it is gone.
         """
+        self.doing = do
         self._asked += 1
         channel = self._live()
         try:
@@ -197,26 +167,22 @@ class WorkerProcess:
             WorkerDied: it died, or took too long and was killed.
             PufferError: what it was told to do failed.
         """
-        while True:
-            message = self._taken(-self._asked)
-            if message is not None:
-                return _unless_error(message)
-            self._look_after(patience)
+        return self._answer_to(-self._asked, patience)
 
-    def _taken(self, number: int) -> Message | None:
-        """The answer to a command, if it is here; answers to earlier ones are dropped."""
-        channel = self._live()
-        channel.pump()
-        while channel.messages:
-            message = channel.messages.popleft()
-            if message.content["answers"] == number:
-                return message
-        return None
+    def _answer_to(self, number: int, patience: Patience) -> Message:
+        """The answer to a command, or with a positive number to a step; answers to earlier ones are dropped."""
+        while True:
+            channel = self._live()
+            channel.pump()
+            while channel.messages:
+                message = channel.messages.popleft()
+                if message.content["answers"] == number:
+                    return _unless_error(message)
+            self._look_after(patience)
 
     def _look_after(self, patience: Patience) -> None:
         """Wait for news of a process that has not answered yet; whether it lives and is in time."""
         channel, server = self._live(), self._server
-        assert server is not None
         if channel.closed or self.pid in server.deaths or not server.alive:
             raise self._death()
         if patience.over:
@@ -229,12 +195,12 @@ class WorkerProcess:
         """What became of a process that is gone, or that closed its end."""
         code = self._bury()
         self.kill()
-        self._died = WorkerDied(_ended(code), self._last_words())
+        self._died = WorkerDied(_ended(code), self._log.text())
         return self._died
 
     def _expired(self, seconds: float) -> WorkerDied:
         at = self._words[control.AT]  # one that was stopped goes on when its stack is asked for
-        trace = self._stack()
+        trace = self._dumped(control.DUMP, signal.SIGCONT)  # and one that is stopped cannot write
         self.kill()
         self._words[control.AT] = at
         self._died = WorkerDied(f"took longer than {seconds:g} s and was killed", trace, late=True)
@@ -243,46 +209,27 @@ class WorkerProcess:
     def stack(self) -> str:
         """Where the process stands, which goes on; empty if it does not say so within half a second.
 
-        For another thread than the one that steps: nothing is sent or received that could come between.
+        For another thread than the one that steps: nothing is received that could come between.
         """
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, control.DUMP)
-        trace = self._written(lambda: self.alive)
-        os.ftruncate(self._log, 0)
-        os.lseek(self._log, 0, os.SEEK_SET)
+        if self._channel is None:
+            return ""
+        trace = self._dumped(control.DUMP)
+        self._log.clear()
         return trace
 
-    def _stack(self) -> str:
-        """Where the process stands, as it writes it itself; empty if it does not within half a second."""
+    def _dumped(self, *signums: int) -> str:
+        """Where the process stands, as it writes it itself when it gets these signals."""
         server = self._server
-        assert server is not None
-        for signum in (control.DUMP, signal.SIGCONT):  # one that is stopped cannot write
+        for signum in signums:
             server.signal(self.pid, signum)
-        return self._written(lambda: server.alive)
-
-    def _written(self, goes_on: Callable[[], bool]) -> str:
-        """What is in the log, once it grows no more."""
-        until = monotonic() + _DUMP_SECONDS
-        seen = 0
-        while goes_on() and monotonic() < until:
-            sleep(_SLICE_SECONDS / 2)
-            size = os.fstat(self._log).st_size
-            if size and size == seen:
-                break
-            seen = size
-        return self._last_words()
-
-    def _last_words(self) -> str:
-        """The stack in the log, innermost call first, down to where our own loop begins."""
-        lines = os.pread(self._log, _LONGEST_LOG, 0).decode(errors="replace").strip().splitlines()
-        own = next((i for i, line in enumerate(lines) if f'"{worker.__file__}"' in line), len(lines))
-        return "\n".join(lines[:own])
+        return self._log.awaited(lambda: server.alive)
 
     # --- steps ---
 
     def begin(self, slot: int) -> None:
         """Have it step its share; the actions are in shared memory."""
         words = self._words
+        self.doing = "step"
         self._number = number = self._number + 1
         words[control.SLOT] = slot
         self._fence()
@@ -303,11 +250,12 @@ class WorkerProcess:
             self._block(patience)
         self._fence()
         if words[control.FAILED] == number:
-            self._answer_to_step(patience)
+            self._answer_to(number, patience)  # which raises it
         size = words[control.INFOS]
         if not size:
             return ()
-        text = self._answer_to_step(patience).data if size == control.BY_MESSAGE else bytes(self._infos[:size])
+        by_message = size == control.BY_MESSAGE
+        text = self._answer_to(number, patience).data if by_message else bytes(self._infos[:size])
         return [(row, info) for row, info in json.loads(text)]
 
     def _block(self, patience: Patience) -> None:
@@ -323,13 +271,6 @@ class WorkerProcess:
                         raise
         finally:
             words[control.MAIN_SLEEPS] = 0
-
-    def _answer_to_step(self, patience: Patience) -> Message:
-        while True:
-            message = self._taken(self._number)
-            if message is not None:
-                return _unless_error(message)
-            self._look_after(patience)
 
 
 def _unless_error(message: Message) -> Message:

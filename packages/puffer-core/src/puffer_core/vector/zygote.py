@@ -82,12 +82,14 @@ class Zygote:
 
     def _reap(self) -> None:
         for pid in list(self._pids):
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                continue
-            _kill_group(pid)  # what it started; while it is not reaped, nobody else can have its number
-            _, status = os.waitpid(pid, 0)
-            self._pids.discard(pid)
-            self._channel.send({"died": pid, "code": os.waitstatus_to_exitcode(status)})
+            if hasattr(os, "waitid"):  # macOS has it since Python 3.13
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                    continue
+                _kill_group(pid)  # what it started; while it is not reaped, nobody else can have its number
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self._pids.discard(pid)
+                self._channel.send({"died": pid, "code": os.waitstatus_to_exitcode(status)})
 
     def _answer(self) -> None:
         message = self._channel.receive()
@@ -96,11 +98,9 @@ class Zygote:
         request = message.content
         if request["do"] == "signal":
             self._signal(request["pid"], request["signum"])
-        elif request["do"] == "import":
-            self._import(request)
-            self._channel.send({"threads": _threads()})
-        else:
-            self._spawn(message)
+            return
+        answer = self._import(request) if request["do"] == "import" else self._spawn(message)
+        self._channel.send({"answers": request["number"], **answer})
 
     def _signal(self, pid: int, signum: int) -> None:
         if pid in self._pids and signum == signal.SIGKILL:
@@ -108,25 +108,30 @@ class Zygote:
         elif pid in self._pids:
             os.kill(pid, signum)
 
-    def _import(self, request: dict[str, Any]) -> None:
+    def _import(self, request: dict[str, Any]) -> dict[str, Any]:
         _surround(request)
         with suppress(BaseException):  # the worker imports it again, and reports what that raises
             importlib.import_module(request["module"])
         gc.collect()
         gc.freeze()  # keeps the collector of a worker from touching, hence copying, every page
         self._take_signals()
+        return {"threads": _threads()}
 
-    def _spawn(self, message: Message) -> None:
+    def _spawn(self, message: Message) -> dict[str, Any]:
         sys.stdout.flush()
         sys.stderr.flush()
         server = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._become_worker(message, server)
-        for fd in message.fds:
-            os.close(fd)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._become_worker(message, server)
+        except OSError as error:  # no more processes, or no memory
+            return {"error": str(error)}
+        finally:
+            for fd in message.fds:
+                os.close(fd)
         self._pids.add(pid)
-        self._channel.send({"spawned": pid})
+        return {"spawned": pid}
 
     def _become_worker(self, message: Message, server: int) -> NoReturn:
         code = 1
