@@ -63,6 +63,16 @@ def test_a_new_backend_is_told_which_ops_are_its_own() -> None:
     assert composites - {"FormulaOptimizer"} == composed
 
 
+def test_the_map_of_the_core_names_every_room() -> None:
+    core = ROOT / "packages" / "puffer-core"
+    source = core / "src" / "puffer_core"
+    modules = {path.name for path in source.glob("[!_]*.py")}
+    packages = {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
+    table = (core / "README.md").read_text(encoding="utf-8").split("## Where things are")[1].split("\n## ")[0]
+    named = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`([\w.]+/?)`", named)) == modules | packages
+
+
 def _second_column(table: str) -> set[str]:
     """The names in it, without the modules that they are in."""
     rows = [row.split("|") for row in table.splitlines() if row.startswith("|")]
