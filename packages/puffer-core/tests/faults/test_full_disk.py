@@ -183,27 +183,29 @@ def test_a_directory_that_becomes_read_only(
     assert [load(path).manifest.step for path in completed(checkpoints)] == ([8, 16, 40, 48] if mended else [8, 16])
 
 
-@pytest.mark.parametrize("back", [True, False])
+@pytest.mark.parametrize("then", ["comes back", "stays away", "is replaced"])
 def test_a_run_that_is_moved_away(
-    tmp_path: Path, plans: ModuleType, host: PluginHost, injecting: Injecting, back: bool
+    tmp_path: Path, plans: ModuleType, host: PluginHost, injecting: Injecting, then: str
 ) -> None:
-    run, moved = tmp_path / "run", tmp_path / "moved"
+    run, moved, back = tmp_path / "run", tmp_path / "moved", then == "comes back"
     acts: dict[int, Callable[[], object]] = {24: lambda: run.rename(moved)}
     if back:
         acts[40] = lambda: moved.rename(run)
+    elif then == "is replaced":  # as a logger may do
+        acts[32] = run.mkdir
     display = Acting(acts)
     plan = plans.plan(run, total_steps=48, checkpoint_every=8, keep_last=0)
     with injecting(*GONE) as row:
         if back:
             execute(plan, host, display=display)
         else:
-            with pytest.raises(ResourceError, match=f"{run} cannot be looked at"):
+            with pytest.raises(ResourceError, match=f"{run}: the run's directory was removed or moved away"):
                 execute(plan, host, display=display)
         row.took(0.0)
-    assert "No such file or directory" in display.about_saving()[0]
+    assert "was removed or moved away" in display.about_saving()[0]
     where = (run if back else moved) / "checkpoints"
     assert [load(path).manifest.step for path in completed(where)] == ([8, 16, 40, 48] if back else [8, 16])
-    assert run.exists() is back
+    assert run.exists() is back, "nothing was left in what replaced it"
 
 
 def test_a_checkpoints_directory_that_is_gone_is_made_again(

@@ -320,7 +320,7 @@ def all_missing(run: Path) -> None:
 
 
 BAD: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...]]] = {
-    "not a run": (no_config, [], ("not the directory of a run: it has no config.json", "name a directory that")),
+    "not a run": (no_config, [], ("not the directory of a run: it has no config.json", "from a copy")),
     "a damaged configuration": (damaged_config, [], ("config.json: cannot be read",)),
     "never saved": (nothing_saved, [], ("never saved", "train anew")),
     "checkpoints without anything": (

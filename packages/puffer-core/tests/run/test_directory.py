@@ -103,6 +103,13 @@ def test_a_damaged_configuration_is_a_checkpoint_error(tmp_path: Path, content: 
     assert "puffer checkpoints verify" in refused.value.remedy
 
 
+def test_a_run_whose_configuration_is_gone_wants_it_back(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(CheckpointError, match=r"it has no config\.json") as refused:
+        Run(tmp_path)
+    assert "from a copy" in refused.value.remedy
+
+
 def test_a_file_is_no_run_and_said_to_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="it is a file"):

@@ -248,10 +248,10 @@ class Run:
         if not (self.directory / CONFIG).is_file():
             what = f"it has no {CONFIG}" if self.directory.is_dir() else "there is no such directory"
             what = "it is a file" if self.directory.is_file() else what
-            raise CheckpointError(
-                f"{self.directory}: not the directory of a run: {what}",
-                remedy="name a directory that `puffer train` made, such as one of those under runs/",
-            )
+            remedy = "name a directory that `puffer train` made, such as one of those under runs/"
+            if (self.directory / CHECKPOINTS).is_dir():
+                remedy = f"bring {CONFIG} back from a copy: without it nobody knows what the checkpoints are of"
+            raise CheckpointError(f"{self.directory}: not the directory of a run: {what}", remedy=remedy)
 
     @cached_property
     def config(self) -> dict[str, Any]:
