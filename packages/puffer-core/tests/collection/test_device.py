@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -159,14 +160,51 @@ def test_an_input_that_the_env_does_not_give_is_refused():
         device(walks.DeviceWalk(1), policy=lambda spec: Mixed(spec, ("global_state",)))
 
 
-def test_an_observation_of_another_shape_is_refused():
-    class Wide(walks.DeviceWalk):
-        def reset(self, ops, rng):
-            begun = super().reset(ops, rng)
-            return DeviceStart(begun.state, ops.zeros((1, 3)))
+class Odd(walks.DeviceWalk):
+    """Gives something else than it should, from one of its functions."""
 
-    collector, params = device(Wide(1))
-    with pytest.raises(EnvError, match=r"reset gave observations of shape \(1, 3\), expected \(1, 2\)"):
+    def __init__(self, call, change):
+        super().__init__(1, masked=True)
+        self.call, self.change = call, change
+
+    def reset(self, ops, rng):
+        begun = super().reset(ops, rng)
+        return self.change(begun) if self.call == "reset" else begun
+
+    def step(self, ops, state, action, rng):
+        outcome = super().step(ops, state, action, rng)
+        return self.change(outcome) if self.call == "step" else outcome
+
+
+@pytest.mark.parametrize(
+    ("call", "change", "words"),
+    [
+        ("reset", lambda x: replace(x, observation=x.observation[:, :1]), r"observation of shape \(1, 1\), exp"),
+        ("reset", lambda x: x.observation, "gave a .*, expected a DeviceStart"),
+        ("reset", lambda x: replace(x, extras={}), r"no extras\['action_mask'\], which its spec promises"),
+        ("reset", lambda x: 1 / 0, r"failed \(in .*test_device, line \d+\): ZeroDivisionError"),
+        ("step", lambda x: replace(x, final_observation=x.reward), r"final_observation of shape \(1,\), exp"),
+        ("step", lambda x: replace(x, reward=x.reward[0]), r"reward of shape \(\), expected \(1,\)"),
+        ("step", lambda x: replace(x, terminated=x.reward), "terminated of dtype .*float32.*, expected bool"),
+        ("step", lambda x: replace(x, state={"place": x.reward}), "state of shape {'place': .*, expected .*'steps'"),
+        ("step", lambda x: (x.state, x.observation), "gave a tuple, expected a DeviceStep"),
+        ("step", lambda x: x.rewards, r"failed \(in .*test_device, line \d+\): AttributeError"),
+    ],
+)  # fmt: skip
+def test_what_an_env_does_otherwise_is_told_as_its_own(call, change, words):
+    collector, params = device(Odd(call, change))
+    with pytest.raises(EnvError, match=f"^device-walk: {call} (gave )?{words}") as caught:
+        collector.collect(params)
+    assert "puffer envs check" in caught.value.remedy
+
+
+def test_a_branch_on_a_value_is_named_by_its_line():
+    class Branches(walks.DeviceWalk):
+        def step(self, ops, state, action, rng):
+            return super().step(ops, state if state["place"][0] > 0 else state | {}, action, rng)
+
+    collector, params = device(Branches(1), engine("jax"))
+    with pytest.raises(EnvError, match=r"step failed \(in .*test_device, line \d+\): TracerBoolConversionError"):
         collector.collect(params)
 
 

@@ -13,14 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from puffer_core.arrays import Array, Params, Tree, map_tree, named_leaves
+from puffer_core.arrays import Array, Params, Tree, map_tree
 from puffer_core.collection.acting import act
+from puffer_core.collection.device_calls import call_reset, call_step
 from puffer_core.collection.policy_inputs import no_action
 from puffer_core.contracts.env import DeviceEnv, VectorEnvSpec
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.contracts.policy import Policy
 from puffer_core.contracts.trainer import Rollout
-from puffer_core.errors import EnvError
 
 State: TypeAlias = dict[str, Any]
 Steps: TypeAlias = dict[str, Any]
@@ -37,11 +37,10 @@ def start(ops: Ops, rng: Rng, *, env: DeviceEnv, policy: Policy, names: Sequence
         names: of the inputs that it reads.
 
     Raises:
-        EnvError: an observation has another shape than the env's spec says.
+        EnvError: see `call_reset`.
     """
     spec = env.spec
-    begun = env.reset(ops, rng)
-    check_observation(spec, begun.observation)
+    begun = call_reset(env, ops, rng)
     given = {
         "observation": begun.observation,
         "action_mask": begun.extras.get("action_mask"),
@@ -111,7 +110,7 @@ def _step(
     rng, choice, chance = ops.split(rng, 3)
     inputs, live = state["inputs"], state["live"]
     acted = act(ops, params, inputs, state["carry"], live["reset"], choice, policy=policy, deterministic=False)
-    outcome = env.step(ops, state["env"], acted["env_action"], chance)
+    outcome = call_step(env, ops, state["env"], acted["env_action"], chance)
     reward = ops.astype(outcome.reward, ops.float32)
     begins = ops.logical_or(ops.logical_or(outcome.terminated, outcome.truncated), ops.logical_not(live["active"]))
     extras, spec = outcome.extras, env.spec
@@ -191,17 +190,3 @@ def _by_row(ops: Ops, spec: VectorEnvSpec, state: Array | None) -> Array | None:
     if state is None or spec.rows == spec.num_envs:
         return state
     return ops.take(state, ops.asarray(np.asarray(spec.row_env)), axis=0)
-
-
-def check_observation(spec: VectorEnvSpec, observation: Tree) -> None:
-    """Refuse observations that are not one of the space a row.
-
-    Raises:
-        EnvError: says what came and what was expected.
-    """
-    layout = spec.observation
-    expected = {leaf.name: (spec.rows, *leaf.shape) for leaf in layout.leaves}
-    got = {name: tuple(x.shape) for name, x in named_leaves(observation)}
-    if got != expected:
-        given, wanted = (sizes if layout.is_nested else next(iter(sizes.values()), "none") for sizes in (got, expected))
-        raise EnvError(f"{spec.id}: reset gave observations of shape {given}, expected {wanted}")

@@ -14,10 +14,10 @@ from jaxtyping import Shaped
 
 from puffer_core.arrays import Tree, named_leaves, replace_leaves
 from puffer_core.checkpoints.form import check_form
-from puffer_core.collection.device_rollout import check_observation
+from puffer_core.collection.device_calls import call_reset, call_step
 from puffer_core.contracts.backend import Backend
 from puffer_core.contracts.checkpointable import State
-from puffer_core.contracts.env import DeviceEnv, DeviceStart, DeviceStep, EnvBuffers, Infos
+from puffer_core.contracts.env import DeviceEnv, EnvBuffers, Infos
 from puffer_core.contracts.ops import Ops, Rng
 from puffer_core.errors import EnvError, UnsupportedError, UsageError
 from puffer_core.plan import VectorConfig
@@ -123,15 +123,14 @@ class DeviceVectorEnv:
 
 
 def _reset(ops: Ops, rng: Rng, *, env: DeviceEnv) -> tuple[Tree, dict[str, Tree]]:
-    begun: DeviceStart = env.reset(ops, rng)
-    check_observation(env.spec, begun.observation)
+    begun = call_reset(env, ops, rng)
     none = ops.zeros((env.spec.rows,), dtype=ops.bool)
     outcome = {"reward": ops.zeros((env.spec.rows,)), "terminated": none, "truncated": none}
     return begun.state, {"observation": begun.observation, **outcome, **begun.extras}
 
 
 def _step(ops: Ops, state: Tree, action: Tree, rng: Rng, *, env: DeviceEnv) -> tuple[Tree, dict[str, Tree]]:
-    outcome: DeviceStep = env.step(ops, state, action, rng)
+    outcome = call_step(env, ops, state, action, rng)
     names = ("observation", "reward", "terminated", "truncated", "final_observation")
     return outcome.state, {**{name: getattr(outcome, name) for name in names}, **outcome.extras}
 
