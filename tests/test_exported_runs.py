@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from puffer_core import train
+from puffer_core import load_policy, train
 from puffer_core.cli.main import main
+from puffer_core.errors import UsageError
+from puffer_core.plugins import PluginHost
 from puffer_testing import Crashed, FailingFiles
 
 SHORT = ["--total-steps", "512", "--horizon", "32", "--eval-episodes", "2", "--vector.num-envs", "4", "--quiet"]
@@ -83,6 +86,19 @@ def file(run):
     path = run / "exports" / "p.onnx"
     assert main(["export", str(run), "--output", str(path), "--json"]) == 0
     return path
+
+
+def test_a_file_is_a_function_of_observations(run, file):
+    own, of_file = load_policy(run), load_policy(file)
+    seen = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    assert np.array_equal(of_file(seen), own(seen))
+
+
+def test_a_file_that_nothing_here_plays_says_what_to_install(file):
+    host = PluginHost.discover(blocked=["puffer-backend-onnx"])
+    with pytest.raises(UsageError, match="nothing that plays files is installed") as caught:
+        load_policy(file, host=host)
+    assert caught.value.remedy == "pip install puffer-backend-onnx"
 
 
 def test_a_file_samples_and_is_filmed(file, tmp_path, capsys):

@@ -13,7 +13,7 @@ from puffer_core.contracts.env import VectorEnv
 from puffer_core.errors import UsageError
 from puffer_core.evaluation import Evaluation
 from puffer_core.evaluation import evaluate as play
-from puffer_core.exporting import Exported, find_format, is_file, write
+from puffer_core.exporting import Exported, find_format, is_file, open_file, write
 from puffer_core.guests import working_directory_kept
 from puffer_core.loaded_policy import LoadedPolicy, load_agent
 from puffer_core.matches import acting, engine_of, match_of_file, match_of_run, option
@@ -257,14 +257,14 @@ def load_policy(
     """A trained policy as a function: `load_policy(run)(observation)` is an action.
 
     Args:
-        run: the run, its directory, or the directory of one of its checkpoints.
+        run: the run, its directory, the directory of one of its checkpoints, or a file that `export` wrote.
         deterministic: take the mode of the policy's distribution instead of sampling.
         seed: of sampling.
         checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
         host: the plugins; discovered where None.
 
     Raises:
-        CheckpointError: not a run, or nothing sound to load in it.
+        CheckpointError: not a run, or nothing sound to load in it; a file that is damaged.
 
     Example:
         >>> load_policy("runs/none")
@@ -272,5 +272,10 @@ def load_policy(
         puffer_core.errors.CheckpointError: runs/none: not the directory of a run: there is no such directory
         name a directory that `puffer train` made, such as one of those under runs/
     """
-    saved, backend = acting(*locate(run, checkpoint), host or PluginHost.discover())
-    return LoadedPolicy(saved.agent, backend, deterministic=deterministic, seed=seed)
+    host = host or PluginHost.discover()
+    if is_file(run):
+        agent, backend = open_file(host, Path(str(run)))
+    else:
+        saved, backend = acting(*locate(run, checkpoint), host)
+        agent = saved.agent
+    return LoadedPolicy(agent, backend, deterministic=deterministic, seed=seed)

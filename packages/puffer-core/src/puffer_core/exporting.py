@@ -208,6 +208,8 @@ def open_file(host: PluginHost, path: Path) -> tuple[Agent, Backend]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file", remedy="`puffer export RUN` writes one")
+    if not _able(host):
+        raise UsageError(f"{path}: nothing that plays files is installed", remedy="pip install puffer-backend-onnx")
     ending = path.suffix.removeprefix(".")
     return find_format(host, ending if ending in _able(host) else "onnx", {}).exporter.open(path)
 

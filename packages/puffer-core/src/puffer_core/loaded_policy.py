@@ -118,10 +118,13 @@ def _find_unpackaged(path: Path, target: str, host: PluginHost) -> Provided:
     try:
         return host.find("policy", f"py:{target}")
     except UsageError as error:
-        module = target.partition(":")[0]
+        module, cause = target.partition(":")[0], error.__cause__
+        missing = (cause.name or module) if isinstance(cause, ModuleNotFoundError) else module
         raise CheckpointError(
             f"{path}: {error.message}",
-            remedy=f"put the folder where {module} lies on Python's path, as in training: PYTHONPATH=FOLDER puffer ...",
+            remedy=f"it needs {missing}: install it"
+            if missing.partition(".")[0] != module.partition(".")[0]
+            else f"put the folder where {module} lies on Python's path, as in training: PYTHONPATH=FOLDER puffer ...",
         ) from error
 
 
