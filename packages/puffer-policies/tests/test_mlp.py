@@ -154,7 +154,11 @@ def test_unknown_outputs_are_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"hidden_sizes": ()}, {"activation": "swish"}, {"observation_clip": 0.0}, {"depth": 2}]
+    "wrong",
+    [
+        *({"hidden_sizes": ()}, {"activation": "swish"}, {"observation_clip": 0.0}, {"depth": 2}),
+        *({"initial_log_std": value} for value in (math.nan, math.inf, 3.0)),
+    ],
 )
 def test_options_are_checked(wrong):
     with pytest.raises(ValidationError):

@@ -17,6 +17,7 @@ from puffer_core.checkpoints.reading import load
 from puffer_core.contracts.env import EnvBuffers
 from puffer_core.errors import CheckpointError, ShapeError, UnsupportedError, UsageError
 from puffer_core.evaluation import evaluate
+from puffer_core.loaded_policy import _find_unpackaged
 from puffer_core.numpy_backend import NumpyBackend
 from puffer_core.plugins import PluginHost
 from puffer_core.run.directory import Run
@@ -228,3 +229,14 @@ def test_a_portable_policy_needs_no_engine(plans: ModuleType, run: Run) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert said[0] in ("0", "1")
     assert said[1] == "3"
+
+
+def test_a_policy_whose_module_lacks_a_package_says_which(
+    host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "needy_policy.py").write_text("import absent_engine.nn\n")
+    for target, remedy in {"needy_policy:Net": "it needs absent_engine", "nowhere_policy:Net": "PYTHONPATH="}.items():
+        with pytest.raises(CheckpointError, match="cannot be imported") as caught:
+            _find_unpackaged(tmp_path, target, host)
+        assert remedy in caught.value.remedy

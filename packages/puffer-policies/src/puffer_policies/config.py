@@ -32,7 +32,7 @@ class CompositeConfig(BaseModel):
     """Centre and scale observations, but for images, by their running mean and deviation, kept with the policy."""
     observation_clip: float = Field(10.0, gt=0)
     """Bound of a normalised observation, in standard deviations."""
-    initial_log_std: float = 0.0
+    initial_log_std: float = Field(0.0, ge=-20, le=2)
     """Natural logarithm of the first standard deviation of continuous actions, which are scaled to [-1, 1]."""
 
     def core(self, inputs: int) -> Core | None:
