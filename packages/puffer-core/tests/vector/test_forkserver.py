@@ -220,7 +220,8 @@ def test_where_no_process_can_be_forked_others_keep_theirs(
     monkeypatch.syspath_prepend(str(tmp_path))
     other = make_env("Walk", workers=1)
     before = f"""
-def fork():
+def fork(real=os.fork):
+    os.fork = real
     raise BlockingIOError(11, "Resource temporarily unavailable")
 
 if os.getppid() == {os.getpid()}:

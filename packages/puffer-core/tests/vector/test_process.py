@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from puffer_core.checkpoints.statefile import decode, encode
 from puffer_core.contracts.env import CountingEnv, EnvBuffers
-from puffer_core.errors import CheckpointError, EnvError, ShapeError, UnsupportedError, UsageError
+from puffer_core.errors import CheckpointError, EnvError, ResourceError, ShapeError, UnsupportedError, UsageError
 from puffer_core.vector import ProcessVectorEnv
+from puffer_core.vector.forkserver import fork_server
 from puffer_core.vector.memory import locate
 from puffer_testing.env import EnvConformance
 from puffer_testing.playing import Player, difference
@@ -343,6 +345,28 @@ def test_making_and_closing_leaves_nothing_behind(make_env: Any) -> None:
     gc.collect()
     assert open_files() == before
     assert not any(map(is_alive, pids))
+
+
+def test_too_few_files_are_told_and_nothing_is_left_open(make_env: Any) -> None:
+    make_env("Walk", workers=1).close()  # the fork server is there
+    gc.collect()
+    before, limits = open_files(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    refused = 0
+    for spare in range(0, 12, 2):
+        held = [os.dup(0) for _ in range(30)]  # no number below is free then
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1 + spare, limits[1]))
+        try:
+            make_env("Walk", workers=2).close()
+        except ResourceError:
+            refused += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for fd in held:
+                os.close(fd)
+        gc.collect()
+        assert open_files() == before
+    fork_server("process_envs").close()  # one that was started meanwhile would keep the limit
+    assert refused > 1
 
 
 def test_an_env_that_is_dropped_takes_its_workers_with_it(make_env: Any) -> None:

@@ -47,11 +47,6 @@ class Choice:
         """Whether there are workers."""
         return self.vector.mode == "process"
 
-    @property
-    def envs_per_worker(self) -> int:
-        """Environments of the largest share."""
-        return largest_share(self.vector)
-
     def __str__(self) -> str:
         """One line, such as `process, 1 worker beside the main process (a step costs 140 us)`."""
         return f"{described(self.vector)} ({self.reason})"

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from puffer_core.errors import ResourceError
+
 
 class Region(NamedTuple):
     """Where an array lies: descriptor and size of the shared memory, and the offset of its first element in it."""
@@ -36,11 +38,18 @@ class _Mapping(mmap.mmap):
 
 
 def anonymous_file() -> int:
-    """The descriptor of an empty file without a name; it is closed in programs that this process starts."""
+    """The descriptor of an empty file without a name; it is closed in programs that this process starts.
+
+    Raises:
+        ResourceError: there can be none, such as when too many files are open.
+    """
     with suppress(AttributeError, OSError):  # not every system has it, and not every sandbox allows it
         return os.memfd_create("puffer")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+    try:
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+    except OSError as error:
+        raise ResourceError(f"there is no shared memory to be had: {error}") from error
 
 
 def shared_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | type) -> np.ndarray[Any, Any]:

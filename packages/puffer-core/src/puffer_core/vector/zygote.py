@@ -20,7 +20,6 @@ import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from puffer_core.vector import worker
@@ -77,7 +76,7 @@ class Zygote:
     def _take_signals(self) -> None:
         """Handlers that do nothing: ignoring a signal would be inherited by the programs that environments start."""
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(signum, _nothing)
+            signal.signal(signum, lambda *_: None)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def _reap(self) -> None:
@@ -179,7 +178,3 @@ def _kill_group(pid: int) -> None:
     for kill in (os.killpg, os.kill):
         with suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
-
-
-def _nothing(signum: int, frame: FrameType | None) -> None:
-    """The handler."""
