@@ -142,7 +142,7 @@ def evaluate(
         seed: of envs and sampling, 0..2**63-1; where None, the seed of the run's own evaluations, which depends
             on the run's seed alone; 0 for a file.
         deterministic: take the mode of the policy's distribution instead of sampling.
-        checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
+        checkpoint: `last`, `best` (by the run's `best_metric`), or a step.
         video: a file (.mp4 or .gif) for a film of the first episode of environment 0; `film_path` gives a name for it.
         env: id of the env to play a file in; a run names its own.
         env_options: of that env.
@@ -198,7 +198,7 @@ def export(
         run: the run, its directory, or the directory of one of its checkpoints.
         format: name of a backend with the capability `export`.
         output: the file; `exports/CHECKPOINT.FORMAT` in the run's directory where None. An older one is replaced.
-        checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
+        checkpoint: `last`, `best` (by the run's `best_metric`), or a step.
         host: the plugins; discovered where None.
         options: of the backend, such as `opset=20`.
 
@@ -260,7 +260,7 @@ def load_policy(
         run: the run, its directory, the directory of one of its checkpoints, or a file that `export` wrote.
         deterministic: take the mode of the policy's distribution instead of sampling.
         seed: of sampling.
-        checkpoint: `last`, `best` (by the mean return of the run's own evaluations), or a step.
+        checkpoint: `last`, `best` (by the run's `best_metric`), or a step.
         host: the plugins; discovered where None.
 
     Raises:

@@ -60,7 +60,9 @@ class RunOptions(BaseModel):
     keep_last: int = Field(3, ge=0)
     """Keep this many of the latest checkpoints; 0: all."""
     keep_best: int = Field(1, ge=0)
-    """Keep this many of those with the best evaluations, which are saved too."""
+    """Keep this many of the best, too. Evaluations that are among them are saved."""
+    best_metric: str = Field("eval/return", pattern=r"^-?[\w./]+$")
+    """The metric that decides which checkpoints are the best: the highest value, of `-loss/value` the lowest."""
     keep_every: int = Field(0, ge=0)
     """Keep the first checkpoint at or after each multiple of this many steps, too; 0: none for that."""
     stall_seconds: float = Field(600.0, ge=0, allow_inf_nan=False)

@@ -80,7 +80,7 @@ def test_inspect_says_whether_it_is_the_best(evaluated: Path, capsys: pytest.Cap
     for item in printed(capsys, "list", evaluated):
         assert main(["checkpoints", "inspect", item["path"]]) == 0
         out = capsys.readouterr().out
-        assert f"mean return {item['score']:.2f}" in out
+        assert f"eval/return {item['score']:.2f}" in out
         assert ("the best of the run" in out) == item["best"]
 
 

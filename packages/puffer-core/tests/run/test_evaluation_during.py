@@ -116,6 +116,6 @@ def test_without_evaluations_none_is_best(plans: ModuleType, host: PluginHost, t
     plan = plans.plan(tmp_path / "r", signal_at=2)
     with pytest.raises(Exception, match="stopped by SIGTERM"):
         execute(plan, host)
-    with pytest.raises(CheckpointError, match="no checkpoint there was evaluated") as refused:
+    with pytest.raises(CheckpointError, match="no checkpoint there has a score") as refused:
         locate(tmp_path / "r", "best")
     assert "--eval-every" in refused.value.remedy

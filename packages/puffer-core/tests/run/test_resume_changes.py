@@ -48,7 +48,7 @@ REFUSED = {
     "--policy.memory": "true",
     "--source": "other",
 }
-FIXED = {"seed", "run", "resume"}
+FIXED = {"seed", "run", "resume", "best_metric"}  # scores by one metric cannot be compared with those by another
 
 
 def nested(name: str, value: Any) -> dict[str, Any]:

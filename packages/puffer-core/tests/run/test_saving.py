@@ -56,11 +56,10 @@ class Bench:
         path.mkdir(exist_ok=True)
         return path
 
-    def update(self, steps: int = 10, score: float | None = None) -> None:
+    def update(self, steps: int = 10, score: float | None = None, **metrics: float) -> None:
         before = self.trainer.progress
         self.trainer.progress += steps
-        if score is not None:
-            self.saver.evaluated(self.trainer.progress, score)
+        self.saver.judge(self.trainer.progress, metrics if score is None else {"eval/return": score, **metrics})
         self.saver.after_update(before, self.trainer.progress)
 
     @property
@@ -86,6 +85,23 @@ def test_a_good_evaluation_is_saved_and_of_equal_ones_the_first(bench: Callable[
     for score in (1.0, 3.0, 3.0, None, 2.0, 4.0, float("nan")):
         made.update(score=score)
     assert made.written == [(10, 1.0, False), (20, 3.0, False), (60, 4.0, False)]
+
+
+def test_another_metric_chooses_among_what_is_saved_anyway(bench: Callable[..., Bench]) -> None:
+    made = bench(checkpoint_every=20, keep_last=1, best_metric="-loss/value")
+    for loss in (9.0, 3.0, 1.0, 2.0, 0.5, 4.0, 8.0, 7.0):
+        made.update(score=loss, **{"loss/value": loss})
+    assert made.written == [(20, -3.0, False), (40, -2.0, False), (60, -4.0, False), (80, -7.0, False)]
+    assert sorted(step_of(path) or 0 for path in made.place.iterdir() if path.is_dir()) == [40, 80]
+    assert not made.said
+
+
+def test_a_metric_that_the_run_does_not_have_is_told_once(bench: Callable[..., Bench]) -> None:
+    made = bench(best_metric="episode/retrun")
+    for _ in range(2):
+        made.update(**{"episode/return": 1.0})
+    (warning,) = made.said
+    assert "this run has no metric episode/retrun. Did you mean episode/return?" in warning
 
 
 def test_a_score_goes_only_to_its_own_step(bench: Callable[..., Bench]) -> None:

@@ -17,7 +17,7 @@ def locate(run: Run | str | Path, checkpoint: str | int = "last") -> tuple[Run, 
 
     Args:
         run: the run, its directory, or the directory of one of its checkpoints.
-        checkpoint: `last`; `best`, the one whose evaluation had the highest mean return; or a step. Of a run that is
+        checkpoint: `last`; `best`, the one of the highest score (`--best-metric`); or a step. Of a run that is
             named by a checkpoint, that one.
 
     Raises:
@@ -70,7 +70,7 @@ def _best(run: Run) -> Path:
             scores[step_of(path) or 0] = score
     if not scores:
         raise CheckpointError(
-            f"{run.directory}: no checkpoint there was evaluated, so none is the best",
+            f"{run.directory}: no checkpoint there has a score, so none is the best",
             remedy="train with --eval-every STEPS, or name a step or `last`",
         )
     return _at(run, best(scores, 1)[0])

@@ -98,7 +98,9 @@ class Header(_Model):
     external: list[dict[str, Any]] = []
     """Segments kept outside of the checkpoint, such as a replay buffer's."""
     score: float | None = Field(default=None, allow_inf_nan=False)
-    """Mean return of the evaluation at this step; null where there was none."""
+    """Of the run's checkpoints those of the highest are the best; null where `score_metric` had no value."""
+    score_metric: str = "eval/return"
+    """What the score is: a metric of this step, negated where `-` stands before its name."""
     nonfinite: list[str] = []
     """Policy parameters that hold a NaN or an infinity: such a policy is broken."""
 

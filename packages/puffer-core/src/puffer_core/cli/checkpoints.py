@@ -142,7 +142,7 @@ def _prune(argv: list[str]) -> int:
         help="of those at or after each multiple of STEPS keep the first too (default: 0, none for that)",
     )  # fmt: skip
     parser.add_argument(
-        "--keep-best", type=int, default=0, metavar="N", help="keep the N with the best evaluations too (default: 0)"
+        "--keep-best", type=int, default=0, metavar="N", help="keep the N with the best scores too (default: 0)"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would go; remove nothing")
     arguments = parser.parse(argv)

@@ -143,7 +143,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--checkpoint", default="last", metavar="last|best|STEP",
-        help="which checkpoint; best: by the run's own evaluations (default: last)",
+        help="which checkpoint; best: by the run's --best-metric (default: last)",
     )  # fmt: skip
     parser.add_argument(
         "--sample", action="store_true", help="sample actions; the most likely ones are taken otherwise"

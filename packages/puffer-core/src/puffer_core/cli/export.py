@@ -69,7 +69,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--checkpoint", default="last", metavar="last|best|STEP",
-        help="which checkpoint; best: by the run's own evaluations (default: last)",
+        help="which checkpoint; best: by the run's --best-metric (default: last)",
     )  # fmt: skip
     parser.add_argument(
         "--opset", type=int, metavar="18..23", help="version of ONNX's operators, for older runtimes (default: 18)"

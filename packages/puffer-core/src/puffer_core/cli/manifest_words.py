@@ -47,8 +47,8 @@ def lines(summary: dict[str, Any]) -> list[str]:
 
 def _score(summary: dict[str, Any]) -> str:
     if summary["score"] is None:
-        return "- (no evaluation at this step)"
-    return f"mean return {summary['score']:,.2f}{', the best of the run' * summary['best']}"
+        return f"- (no {summary['score_metric']} at this step)"
+    return f"{summary['score_metric']} {summary['score']:,.2f}{', the best of the run' * summary['best']}"
 
 
 def _policy(summary: dict[str, Any]) -> str:

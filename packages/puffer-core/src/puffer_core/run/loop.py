@@ -225,6 +225,7 @@ class _Loop:
             metrics |= evaluated
         elif self.plan.env is not None:
             metrics |= dict.fromkeys(_EVALUATED, math.nan)
+        self.saver.judge(step, metrics)
         metrics |= self.loggers.metrics() | self.saver.metrics() | self.system.metrics()
         self.loggers.log(step, metrics)
         if due and self.record.evaluation is not None:
@@ -277,7 +278,6 @@ class _Loop:
             self.saver.save()  # what was learned must not be lost to an evaluation that fails
             raise
         self.record.evaluated(step, found)
-        self.saver.evaluated(step, found.mean_return)
         figures = (found.mean_return, found.std_return, found.mean_length)
         metrics = dict(zip(_EVALUATED, (*figures, perf_counter() - start), strict=True))
         self.host.notify("puffer_eval_end", run=self.info, step=step, metrics=metrics)

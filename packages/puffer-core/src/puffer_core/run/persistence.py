@@ -46,7 +46,7 @@ def save(
         trainer: likewise.
         record: likewise.
         directory: where it lives.
-        score: mean return of the evaluation at this step, if there was one.
+        score: of this step by the metric that decides which are the best, if there is one.
         replace: replace a checkpoint of this step, which is kept otherwise.
 
     Raises:
@@ -116,6 +116,7 @@ def _header(context: RunContext, trainer: Trainer, run_id: str, nonfinite: list[
         runtime=runtime,
         resume=ResumeEntry(bitwise=not reasons, reasons=reasons),
         score=score,
+        score_metric=plan.options.best_metric,
         nonfinite=nonfinite,
     )
 

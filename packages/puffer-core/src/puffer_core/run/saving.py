@@ -9,7 +9,7 @@ from time import monotonic
 
 from puffer_core.checkpoints.reading import remove_leftovers, step_name, step_of
 from puffer_core.contracts.trainer import Metrics, Trainer
-from puffer_core.errors import ResourceError
+from puffer_core.errors import ResourceError, did_you_mean
 from puffer_core.plan import RunOptions
 from puffer_core.run import persistence
 from puffer_core.run.context import RunContext
@@ -64,16 +64,27 @@ class Saver:
         self._retry_at: float | None = None
         self._pause = 0.0
         self._failures, self._blocked = 0, 0.0
-        self._cannot_remove = False
+        self._cannot_remove = self._metric_is_missing = False
 
-    def evaluated(self, step: int, mean_return: float) -> None:
-        """The agent was evaluated at `step`, the present one; `after_update` saves it if it is one of the best."""
-        if not math.isfinite(mean_return):
+    def judge(self, step: int, metrics: Metrics) -> None:
+        """Take the score of `step`, the present one, from its metrics.
+
+        `after_update` saves a step whose evaluation is one of the best. Other metrics come with every update, and
+        choose among the checkpoints that are saved anyway.
+        """
+        name = self._options.best_metric.removeprefix("-")
+        score = metrics.get(name, math.nan)
+        if name not in metrics and name != "eval/return" and not self._metric_is_missing:
+            self._metric_is_missing = True
+            self._warn(f"warning: --best-metric: this run has no metric {name}. {did_you_mean(name, metrics)}")
+        if not math.isfinite(score):
             return
-        self._score = (step, mean_return)
-        self._outdated = self._last is not None and self._last.name == step_name(step)
-        if self._kept.would_be_among_best(step, mean_return):
-            self._good_at = step
+        score = score if name == self._options.best_metric else -score
+        self._score = (step, score)
+        if name.startswith("eval/"):
+            self._outdated = self._last is not None and self._last.name == step_name(step)
+            if self._kept.would_be_among_best(step, score):
+                self._good_at = step
 
     def after_update(self, before: int, step: int) -> None:
         """Save if that is due after the update that went from `before` to `step`.
