@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import wandb
 
 from puffer_core.contracts.logger import RunInfo
 from puffer_logger_wandb import WandbConfig, WandbLogger
@@ -32,10 +33,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_run_that_was_killed_says_what_it_has_and_repeats_nothing(
     tmp_path: Path, info: Callable[..., RunInfo], read: Callable[[Path], list[dict[str, object]]]
 ) -> None:
+    wandb.teardown()  # the service that starts next stands in the variables, where the other process finds it
     before = WandbLogger(WandbConfig(mode="offline"))
-    before.open(
-        info(tmp_path / "before", "before"), None
-    )  # this process's service, which the other finds in its variables
+    before.open(info(tmp_path / "before", "before"), None)
     before.close()
     assert "WANDB_SERVICE" in os.environ
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 
+from puffer_core.errors import ResourceError
 from puffer_core.vector import memory
 from puffer_core.vector.memory import attach, describe, locate, shared_zeros
 from puffer_testing.processes import open_files
@@ -76,6 +77,6 @@ def test_what_cannot_be_had_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(memory.os, "ftruncate", full)
     before = open_files()
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ResourceError, match=r"3 bytes of shared memory are not to be had: .*No space"):
         shared_zeros((3,), np.dtype(np.int8))
     assert open_files() == before

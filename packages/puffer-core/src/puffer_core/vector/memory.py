@@ -55,6 +55,9 @@ def anonymous_file() -> int:
 def shared_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | type) -> np.ndarray[Any, Any]:
     """Like `np.zeros`, in shared memory of its own, which is freed with the array and its views.
 
+    Raises:
+        ResourceError: there is none, such as when too many files are open.
+
     Example:
         >>> array = shared_zeros((2, 3), np.dtype(np.float32))
         >>> array.sum(), locate(array).size
@@ -66,8 +69,10 @@ def shared_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | type) -> np.ndar
     try:
         os.ftruncate(fd, size)
         mapping = _Mapping(fd, size)
-    except BaseException:
+    except BaseException as error:
         os.close(fd)
+        if isinstance(error, OSError):
+            raise ResourceError(f"{size:,} bytes of shared memory are not to be had: {error}") from error
         raise
     mapping.fd = fd
     return np.ndarray(shape, dtype, buffer=mapping)
