@@ -84,6 +84,8 @@ def test_a_module_that_the_server_cannot_have_is_imported_by_each_worker(
     assert said["threads"] == (2 if "Thread" in before else 1)
     assert said["parent"] != server.pid
     assert server.alive == ("Thread" in before), "workers that others have must not suffer"
+    fork_server("process_envs").close()
+    assert fork_server("process_envs").pid != server.pid, "one with threads forks no more"
 
 
 def test_signals_to_end_do_not_reach_workers_before_the_main_process(make_env: Any) -> None:
@@ -211,7 +213,7 @@ def test_an_interrupted_request_does_not_answer_the_next(
     env.bind(EnvBuffers.allocate(env.spec, 3, env.allocate))
     env.reset(0)
     assert is_alive(env.pids[0])
-    assert fork_server("process_envs").prepare("interrupting_env")
+    assert fork_server("interrupting_env").pid == fork_server("process_envs").pid
 
 
 def test_where_no_process_can_be_forked_others_keep_theirs(

@@ -42,6 +42,8 @@ class ForkServer:
         self._answers: dict[int, dict[str, Any]] = {}
         self._imported: set[str] = set()
         self.pid_of_main = os.getpid()
+        self.has_threads = False
+        """Whether a module that it imported started some: forking it is not safe then."""
         self.deaths: dict[int, int] = {}
         """Exit code by pid of the workers that died; minus the signal where one killed it."""
         try:
@@ -73,8 +75,8 @@ class ForkServer:
         """Whether it was, when last heard of."""
         return not self._channel.closed
 
-    def prepare(self, module: str) -> bool:
-        """Import a module in the server, so that workers have it; False if forking is not safe with it (threads).
+    def prepare(self, module: str) -> None:
+        """Import a module in the server, so that workers have it.
 
         Raises:
             ServerDied: the import ended the server, or took too long.
@@ -82,8 +84,7 @@ class ForkServer:
         if module not in self._imported:
             answer = self._ask({"do": "import", "module": module, **_surroundings()}, ())
             self._imported.add(module)
-            return bool(answer["threads"] == 1)
-        return True
+            self.has_threads = answer["threads"] > 1
 
     def spawn(self, sock: int, log: int) -> int:
         """Fork a worker that serves a socket and writes its last words to `log`; its pid.
@@ -182,24 +183,22 @@ def fork_server(module: str) -> ForkServer:
         server = _running()
         if module in _unprepared:
             return server
-        try:
-            if server.prepare(module):
+        with suppress(ServerDied):
+            server.prepare(module)
+            if not server.has_threads:
                 return server
-        except ServerDied:
-            pass
         _unprepared.add(module)  # importing it ended the server or started threads: each worker then imports it itself
-        if server.alive:
-            _servers.append(_started())  # the other one keeps its workers
         return _running()
 
 
 def _running() -> ForkServer:
     for server in reversed(_servers):
         server.pump()
-        if server.alive:
+        if not server.alive:
+            server.close()
+            _servers.remove(server)
+        elif not server.has_threads:  # one that has some keeps its workers, and gets no more
             return server
-        server.close()
-        _servers.remove(server)
     server = _started()
     _servers.append(server)
     return server
