@@ -92,6 +92,7 @@ def injecting(table: list[Injected]) -> Callable[..., AbstractContextManager[Inj
             made.injected += 1
             made.failures += 1
             raise
+        assert made.injected, f"{id}: nothing of {what!r} was counted"
 
     return row
 

@@ -103,9 +103,10 @@ main()
 def test_interrupted_while_modules_are_imported(
     tmp_path: Path, train: Callable[..., Any], injecting: Injecting
 ) -> None:
-    with injecting("C11", "SIGINT while the command line is imported", "no traceback; exit 130 in a shell"):
+    with injecting("C11", "SIGINT while the command line is imported", "no traceback; exit 130 in a shell") as row:
         ended = train(tmp_path, wrapper=IMPORTING)
         assert (ended.code, ended.stderr) == (-signal.SIGINT, "")
+        row.injected += 1
 
 
 def test_interrupted_again_while_a_logger_hangs_in_close(

@@ -102,7 +102,7 @@ for closed in ("run", "run/checkpoints", "run/metrics.jsonl"):
 def test_a_run_that_may_not_be_read(tmp_path: Path, injecting: Injecting) -> None:
     with injecting(
         "K2", "a run of somebody else, which may not be read", "exit 6, the path named; other runs are listed"
-    ):
+    ) as row:
         assert shell("PUFFER TRAIN", tmp_path).returncode == 0
         ran = subprocess.run(
             [sys.executable, "-c", AS_SOMEBODY_ELSE, COMMANDS],
@@ -113,6 +113,7 @@ def test_a_run_that_may_not_be_read(tmp_path: Path, injecting: Injecting) -> Non
         for code, text in said:
             assert "internal error" not in text
             assert (code, "Permission denied" in text) in ((6, True), (0, False)), text
+            row.injected += 1
         assert [code for code, _ in said] == [6, 6, 6, 0, 6, 6, 6, 0, 6, 0]
 
 
