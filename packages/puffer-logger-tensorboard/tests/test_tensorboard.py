@@ -53,8 +53,10 @@ def test_a_training_run_is_read_back(trained: Path) -> None:
     events = EventAccumulator(str(trained / "tensorboard"), size_guidance={"scalars": 0}).Reload()
     rows = read_metrics(trained / "metrics.jsonl")
     assert rows
-    for key in set(rows[-1]) - {"step"}:
-        shown = {event.step: event.value for event in events.Scalars(key) if event.value == event.value}
+    tags = events.Tags()["scalars"]
+    for key in set(rows[-1]) - {"step"}:  # some have no value in a run of less than a second, and so no curve
+        points = events.Scalars(key) if key in tags else []
+        shown = {event.step: event.value for event in points if event.value == event.value}
         assert shown == pytest.approx(truth(trained, key), rel=1e-6), key
     content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
     assert len(metadata.parse_session_start_info_plugin_data(content).hparams) > 10
